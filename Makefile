@@ -1,0 +1,48 @@
+# `make` prints this list.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   := .demo
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo airflow test check format bench clean
+
+help: ## Print this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## Install the package and its tools into .venv
+
+# uv if it can be had (it is many times faster), else pip: both as the machine configures them.
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
+	@if [ -x $(BIN)/uv ] && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; then :; \
+	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; fi
+	@touch $@
+
+demo: $(STAMP) ## Run the whole pipeline on a sample, in .demo/, with Airflow
+	@$(BIN)/python scripts/demo.py --home $(DEMO)
+
+airflow: $(STAMP) ## Start a local Airflow with the example DAGs and the sample, for its UI
+	@$(BIN)/python scripts/demo.py --home $(DEMO) --serve
+
+test: $(STAMP) ## Run all tests
+	@TZ=UTC $(BIN)/python -m pytest
+
+check: $(STAMP) ## Style, types, walls between the rooms, docs in step with the code
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python docs/generate.py --check
+
+format: $(STAMP) ## Format the code and repair what ruff can repair
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## Measure ours beside the peers
+	@for bench in benchmarks/[a-z]*.py; do $(BIN)/python $$bench || exit 1; done
+
+clean: ## Remove what make made
+	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,196 @@
+"""Where artifacts lie: a local disk or an S3-compatible bucket, behind one small class.
+
+Both are reached through pyarrow's file systems, so that data is read and written by the same code. What differs is
+how one small file is replaced as a whole: a rename on disk, a single PUT in a bucket.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from airflow_provider_mlpipe.errors import ArtifactError, ConfigError, PublishError, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow.fs as pafs
+
+__all__ = ["S3Options", "Storage", "join"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Options:
+    """How to reach a bucket. What is left empty comes from the usual AWS_* environment variables."""
+
+    endpoint_url: str = ""
+    region: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """One place: the file system and the way to name paths on it.
+
+    Attributes:
+        uri: the root as the user wrote it, without a trailing slash: ``/data/artifacts`` or ``s3://bucket/prefix``.
+        options: how to reach S3; ignored on disk.
+    """
+
+    uri: str
+    options: S3Options = field(default_factory=S3Options)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the place is a local folder."""
+        return not self.uri.startswith("s3://")
+
+    @property
+    def root(self) -> str:
+        """The root as the file system names it."""
+        return local_path(self.uri) if self.is_local else self.uri.removeprefix("s3://")
+
+    @property
+    def filesystem(self) -> pafs.FileSystem:
+        """The pyarrow file system, connected once per process and set of options."""
+        return _local() if self.is_local else _s3(self.options)
+
+    def path(self, name: str = "") -> str:
+        """Return the path of `name` below the root, as `filesystem` wants it."""
+        return join(self.root, name)
+
+    def below(self, name: str) -> Storage:
+        """Return the place `name` below this one."""
+        return Storage(join(self.uri, name), self.options)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a small file, or None if there is none."""
+        try:
+            with self.filesystem.open_input_stream(self.path(name)) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            return None
+        except OSError as error:
+            raise ArtifactError(
+                f"cannot read {redact(join(self.uri, name))}: {redact(str(error))}",
+                hint="Check that the storage is reachable and that you may read it.",
+            ) from error
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a small file so that a reader sees the old content or the new, never a part of it."""
+        with self.publishing(name):
+            if not self.is_local:
+                with self.filesystem.open_output_stream(self.path(name)) as stream:
+                    stream.write(content)
+                return
+            target = Path(self.path(name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+            try:
+                with temporary.open("wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                temporary.replace(target)
+                sync_folder(target.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def names(self) -> dict[str, float]:
+        """Return the files directly below the root, with their modification time in seconds since the epoch."""
+        import pyarrow.fs as pafs
+
+        selector = pafs.FileSelector(self.root, allow_not_found=True)
+        infos = self.filesystem.get_file_info(selector)
+        return {info.base_name: info.mtime_ns / 1e9 for info in infos if info.is_file}
+
+    def delete(self, name: str) -> None:
+        """Remove a file; that it is already gone is fine."""
+        try:
+            self.filesystem.delete_file(self.path(name))
+        except FileNotFoundError:
+            return
+
+    def make_folder(self) -> None:
+        """Create the root folder on disk; buckets need none."""
+        if self.is_local:
+            with self.publishing(""):
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def publishing(self, name: str) -> Iterator[None]:
+        """Turn what the system says of a failed write into a PublishError."""
+        try:
+            yield
+        except OSError as error:
+            raise PublishError.failed(join(self.uri, name), error.strerror or str(error)) from error
+
+
+def join(root: str, name: str) -> str:
+    """Join with exactly one slash.
+
+    >>> join("s3://bucket/a/", "b")
+    's3://bucket/a/b'
+    """
+    return f"{root.rstrip('/')}/{name}" if name else (root.rstrip("/") or root)
+
+
+def local_path(uri: str) -> str:
+    """Return the absolute path that a plain path or a ``file://`` URI names.
+
+    Raises:
+        ConfigError: the URI has another scheme.
+    """
+    if "://" not in uri:
+        return str(Path(uri).expanduser().absolute())
+    parsed = urlparse(uri)
+    if parsed.scheme != "file":
+        raise ConfigError.invalid(
+            where=redact(uri),
+            key="artifact root",
+            problem=f"storage {parsed.scheme}:// is not supported",
+            hint="Use a local path, file:// or s3://.",
+        )
+    return unquote(parsed.path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@lru_cache(maxsize=1)
+def _local() -> pafs.FileSystem:
+    import pyarrow.fs as pafs
+
+    return pafs.LocalFileSystem()
+
+
+@lru_cache(maxsize=8)
+def _s3(options: S3Options) -> pafs.FileSystem:
+    import pyarrow.fs as pafs
+
+    endpoint = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
+    settings: dict[str, Any] = {"region": options.region or os.environ.get("AWS_REGION", "us-east-1")}
+    if options.access_key:
+        settings |= {"access_key": options.access_key, "secret_key": options.secret_key}
+    if options.session_token:
+        settings["session_token"] = options.session_token
+    if endpoint:
+        parsed = urlparse(endpoint)
+        settings |= {"endpoint_override": parsed.netloc, "scheme": parsed.scheme}
+    return pafs.S3FileSystem(**settings)

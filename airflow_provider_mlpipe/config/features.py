@@ -1,0 +1,128 @@
+"""``feature_config.yaml``: feature sets, and where Feast lives."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from airflow_provider_mlpipe.run import duration
+from airflow_provider_mlpipe.config.section import Section
+
+__all__ = ["Aggregation", "FeastView", "FeatureSet", "FeatureStore", "Pivot", "RESERVED"]  # noqa: RUF022
+
+RESERVED = "feature_store"
+"""The one top-level key of the file that is not a feature set."""
+
+AggregationName = Literal["count", "sum", "mean", "min", "max", "std", "distinct"]
+
+
+class Pivot(Section):
+    """One feature per value of a column."""
+
+    column: str
+    values: list[str] = Field(min_length=1)
+
+
+class Aggregation(Section):
+    """A number per entity over the events of a window.
+
+    Attributes:
+        agg: what to compute; ``count`` needs no column.
+        column: the event column, by our name for it.
+        where: only events for which this expression holds.
+        windows: lengths such as ``7d``; the set's `aggregation_window` if absent.
+        pivot: one feature per value of a column.
+    """
+
+    agg: AggregationName
+    column: str | None = None
+    where: str | None = None
+    windows: list[str] = []
+    pivot: Pivot | None = None
+
+    @model_validator(mode="after")
+    def _column_unless_count(self) -> Aggregation:
+        if self.column is None and self.agg != "count":
+            raise ValueError(f"agg: {self.agg} needs a column")
+        for window in self.windows:
+            duration(window)
+        return self
+
+
+class FeastView(Section):
+    """How a feature set appears in Feast.
+
+    Attributes:
+        view: the FeatureView's name; for ``user_features`` it is ``user_profile_features`` unless given.
+        service: the FeatureService's name; the view's name with ``_service`` unless given.
+        ttl: how far back a point-in-time join looks.
+    """
+
+    view: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    service: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    ttl: str = "30d"
+    tags: dict[str, str] = {}
+    description: str = ""
+    owner: str = ""
+
+    @field_validator("ttl")
+    @classmethod
+    def _length(cls, value: str) -> str:
+        duration(value)
+        return value
+
+
+class FeatureSet(Section):
+    """Features of one entity.
+
+    The short form names features of the built-in catalog; `aggregations` and `derived` declare more.
+
+    Attributes:
+        entity: the key column; told from the set's name (``user_features`` -> ``user_id``) unless given.
+        aggregation_window: the default window.
+        delay: how late events may arrive: the window ends this much before as_of.
+        normalize: also write the features scaled to mean 0, deviation 1, by fitted state.
+        handle_missing: what the normalised set does with nulls: ``impute`` (the fitted median), ``zero`` or ``drop``.
+        columns: per input, mapping ``ours: theirs``.
+        aggregations: declared features by name.
+        derived: expressions over other features and spine columns, by name.
+        features: the selection; only what it needs is computed. All declared ones if absent.
+        feast: how the set appears in Feast.
+    """
+
+    entity: str | None = None
+    aggregation_window: str = "7d"
+    delay: str = "0h"
+    normalize: bool = False
+    handle_missing: Literal["impute", "zero", "drop"] = "impute"
+    columns: dict[str, dict[str, str]] = {}
+    aggregations: dict[str, Aggregation] = {}
+    derived: dict[str, str] = {}
+    features: list[str] = []
+    feast: FeastView = FeastView()
+
+    @field_validator("aggregation_window", "delay")
+    @classmethod
+    def _length(cls, value: str) -> str:
+        duration(value)
+        return value
+
+
+class FeatureStore(Section):
+    """Where Feast's registry and stores are. Empty values mean: in ``_feast`` below a local artifact root.
+
+    Attributes:
+        registry: a SQLAlchemy URL (recommended: several writers are safe) or a file path.
+        online_store: Feast's own settings, ``{type: sqlite, path: ...}`` or ``{type: redis, connection_string: ...}``.
+        require_validation: refuse artifacts whose inputs have no passed verdict.
+        read_back: how many entities to read back and compare after writing.
+        on_empty: what to do with an artifact without rows: ``fail``, ``skip`` or ``allow``.
+    """
+
+    project: str = Field(default="mlpipe", pattern=r"^[a-z][a-z0-9_]*$")
+    registry: str = ""
+    online_store: dict[str, Any] = {}
+    require_validation: bool = True
+    read_back: PositiveInt = 100
+    on_empty: Literal["fail", "skip", "allow"] = "fail"

@@ -1,0 +1,147 @@
+"""``ingestion_config.yaml``: the sources."""
+
+from __future__ import annotations
+
+from datetime import timedelta  # noqa: TC003 - pydantic reads annotations at run time
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
+
+from airflow_provider_mlpipe.run import duration
+from airflow_provider_mlpipe.config.section import Section
+
+__all__ = ["ApiSource", "DatabaseSource", "Deduplicate", "FileSource", "Incremental", "IngestionFile", "Source"]
+
+
+class Incremental(Section):
+    """Read only a stretch of time, half-open, that ends at the run's as_of: a backfill reads what that day's run read.
+
+    Attributes:
+        cursor_column: the time column, by the source's name for it.
+        window: ``interval`` for [interval start, interval end), ``all`` for everything before the end, or a length
+            such as ``31d`` for [end - 31 d, end).
+        on_null: what becomes of rows without a time: ``exclude``, ``include`` or ``fail``.
+    """
+
+    cursor_column: str
+    window: str = "interval"
+    on_null: Literal["exclude", "include", "fail"] = "exclude"
+
+    @field_validator("window")
+    @classmethod
+    def _known_window(cls, value: str) -> str:
+        if value not in {"interval", "all"}:
+            duration(value)
+        return value
+
+    @property
+    def length(self) -> timedelta | None:
+        """The window's length if it was given as one."""
+        return None if self.window in {"interval", "all"} else duration(self.window)
+
+
+class Deduplicate(Section):
+    """Keep one row per key: the last by `order_by` (descending, nulls last), else any one, always the same one."""
+
+    keys: list[str] = Field(min_length=1)
+    order_by: list[str] = []
+
+
+class _Source(Section):
+    """What every source has.
+
+    Attributes:
+        dataset: the artifact's dataset name; the source's own name if absent.
+        required_columns: columns that the source must have, after mapping. (That they hold no nulls is validation's.)
+        columns: mapping ``ours: theirs``; ``ours: null`` adds a column of nulls that the source does not have.
+            Columns that are not named keep their own names.
+        batch_size: rows to fetch at a time; a hint.
+        incremental: read a stretch of time instead of everything.
+        deduplicate: keep the latest row per key.
+    """
+
+    dataset: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_\-]+$")
+    required_columns: list[str] = []
+    columns: dict[str, str | None] = {}
+    batch_size: PositiveInt = 10_000
+    incremental: Incremental | None = None
+    deduplicate: Deduplicate | None = None
+
+
+class DatabaseSource(_Source):
+    """A table, view or query of any database with a SQLAlchemy or DB-API driver.
+
+    Attributes:
+        connection_string: a SQLAlchemy URL; or
+        conn_id: the Airflow connection (operators only).
+        table: ``name`` or ``schema.name``; or
+        query: a SELECT; values go in `parameters`, as ``:name``.
+    """
+
+    type: Literal["database"]
+    connection_string: SecretStr | None = None
+    conn_id: str | None = None
+    table: str | None = None
+    query: str | None = None
+    parameters: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _one_of(self) -> DatabaseSource:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give either table or query")
+        if self.connection_string is not None and self.conn_id is not None:
+            raise ValueError("give connection_string or conn_id, not both")
+        return self
+
+
+class ApiSource(_Source):
+    """A REST endpoint that answers JSON.
+
+    Attributes:
+        url: absolute, or relative to the host of `conn_id`.
+        headers: sent with every request; values never appear in logs.
+        params: query parameters; ``{{start}}`` and ``{{end}}`` stand for the interval in ISO 8601.
+        data_key: where the records are in the answer: ``tasks``, ``result.items`` or a JSONPath; the top if absent.
+        next_key: where the link or token of the next page is (dotted); without it there is one page. An absolute or
+            relative link is followed, on the same origin only; any other value is sent as `next_param`.
+        next_param: the query parameter that a token goes into.
+        max_pages: stop with an error rather than go on without end.
+        timeout_seconds: per request.
+        max_retries: further tries after a connection error, 429 or 5xx; ``Retry-After`` is honoured up to a minute.
+    """
+
+    type: Literal["api"]
+    url: str
+    conn_id: str | None = None
+    headers: dict[str, SecretStr] = {}
+    params: dict[str, str | int | float | bool] = {}
+    data_key: str | None = None
+    next_key: str | None = None
+    next_param: str | None = None
+    max_pages: PositiveInt = 10_000
+    timeout_seconds: PositiveFloat = 30.0
+    max_retries: int = Field(default=4, ge=0, le=20)
+
+
+class FileSource(_Source):
+    """Files on disk or in a bucket.
+
+    Attributes:
+        path: a file, a folder, or a glob; local or ``s3://``.
+        format: told from the names unless given. ``.gz``, ``.bz2`` and ``.zst`` are unpacked on the way.
+        conn_id: the Airflow connection for ``s3://`` (operators only).
+    """
+
+    type: Literal["file"]
+    path: str
+    format: Literal["auto", "csv", "json", "jsonl", "parquet"] = "auto"
+    conn_id: str | None = None
+
+
+Source = Annotated[DatabaseSource | ApiSource | FileSource, Field(discriminator="type")]
+
+
+class IngestionFile(Section):
+    """The whole file: sources by name."""
+
+    sources: dict[str, Source] = Field(min_length=1)

@@ -1,0 +1,168 @@
+"""``validation_config.yaml``: the rules of each dataset.
+
+Every rule has the seed's short form, and a long form that carries severity and the rest::
+
+    range_constraints:
+      age: [0, 120]                                             # short
+      hours: {min: 0, max: 24, severity: WARNING, mostly: 0.99} # long
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
+
+from airflow_provider_mlpipe.config.section import Section
+
+__all__ = [
+    "Category",
+    "Completeness",
+    "DatasetRules",
+    "Distribution",
+    "Freshness",
+    "LogicalType",
+    "Range",
+    "SchemaColumn",
+    "Severity",
+    "Uniqueness",
+    "ValidationFile",
+]
+
+Severity = Literal["ERROR", "WARNING", "INFO"]
+LogicalType = Literal["string", "int", "float", "bool", "timestamp", "date", "decimal", "binary", "list", "struct"]
+
+
+class Rule(Section):
+    """What every rule may carry.
+
+    Attributes:
+        severity: ERROR blocks the pipeline, WARNING is logged and counted, INFO is reported.
+        owner: whom to ask.
+        note: why the rule is there; shown in the report.
+    """
+
+    severity: Severity = "ERROR"
+    owner: str | None = None
+    note: str | None = None
+
+
+class MostlyRule(Rule):
+    """A rule on single values; `mostly` is the share of them that must hold, in (0, 1]."""
+
+    mostly: float = Field(default=1.0, gt=0, le=1)
+
+
+class SchemaColumn(Rule):
+    """The column exists and is of this logical type: any width of int, float, string ... counts as one."""
+
+    type: LogicalType
+
+
+class Completeness(MostlyRule):
+    """The column exists and has no nulls."""
+
+    column: str
+
+
+class Uniqueness(Rule):
+    """No two rows have the same values in these columns; rows with a null in one of them do not count."""
+
+    columns: list[str] = Field(min_length=1)
+
+
+class Range(MostlyRule):
+    """Values lie between `min` and `max`, both inclusive; nulls do not count."""
+
+    min: float | int | str | None = None
+    max: float | int | str | None = None
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Range:
+        if self.min is None and self.max is None:
+            raise ValueError("a range needs min, max or both")
+        return self
+
+
+class Category(MostlyRule):
+    """Values are among `values`; nulls do not count."""
+
+    values: list[Any] = Field(min_length=1)
+
+
+class Freshness(Rule):
+    """The newest value of a time column is at most `max_age_hours` older than the run's as_of.
+
+    Attributes:
+        max_future_hours: how far after as_of a value may lie before it counts as wrong; unlimited if absent.
+    """
+
+    timestamp_column: str
+    max_age_hours: PositiveFloat
+    max_future_hours: float | None = Field(default=None, ge=0)
+
+
+class Distribution(Rule):
+    """The column's distribution has not moved away from a reference.
+
+    Attributes:
+        reference: ``{bins: [...], weights: [...]}`` for numbers (n+1 edges, n shares) or
+            ``{values: [...], weights: [...]}`` for categories; or the path of a JSON file with that, relative to the
+            YAML file.
+        method: ``psi`` (population stability index), ``js`` (Jensen-Shannon distance, base 2) or ``ks`` (binned
+            Kolmogorov-Smirnov statistic, numbers only).
+        threshold: the highest value that passes. The customary reading of PSI: < 0.1 stable, > 0.25 shifted.
+        min_rows: with fewer values than this the rule is skipped, as the statistic would be noise.
+    """
+
+    reference: dict[str, list[Any]] | str
+    method: Literal["psi", "js", "ks"] = "psi"
+    threshold: PositiveFloat = 0.2
+    min_rows: int = Field(default=100, ge=1)
+
+
+def _type_short(value: Any) -> Any:  # noqa: ANN401
+    return {"type": value} if isinstance(value, str) else value
+
+
+def _column_short(value: Any) -> Any:  # noqa: ANN401
+    return {"column": value} if isinstance(value, str) else value
+
+
+def _key_short(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, str):
+        return {"columns": [value]}
+    return {"columns": value} if isinstance(value, list) else value
+
+
+def _range_short(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, (list, tuple)):
+        if len(value) != 2:
+            raise ValueError("a range is [min, max]")
+        return {"min": value[0], "max": value[1]}
+    return value
+
+
+def _values_short(value: Any) -> Any:  # noqa: ANN401
+    return {"values": list(value)} if isinstance(value, (list, tuple, set, frozenset)) else value
+
+
+class DatasetRules(Section):
+    """The rules of one dataset: the seed's keys, and what goes with them.
+
+    Attributes:
+        allow_empty: whether a dataset without rows may pass; by default it fails, as all other rules would hold.
+    """
+
+    columns: dict[str, Annotated[SchemaColumn, BeforeValidator(_type_short)]] = Field(default={}, alias="schema")
+    required_columns: list[Annotated[Completeness, BeforeValidator(_column_short)]] = []
+    unique_columns: list[Annotated[Uniqueness, BeforeValidator(_key_short)]] = []
+    range_constraints: dict[str, Annotated[Range, BeforeValidator(_range_short)]] = {}
+    categorical_constraints: dict[str, Annotated[Category, BeforeValidator(_values_short)]] = {}
+    freshness: Freshness | None = None
+    distribution: dict[str, Distribution] = {}
+    allow_empty: bool = False
+
+
+ValidationFile = dict[str, DatasetRules]
+"""The whole file: rules by dataset name."""

@@ -1,0 +1,105 @@
+"""The metric registry: every number that the package reports, with its meaning.
+
+The same names stand in manifests, in XCom, in Airflow's metrics (below ``mlpipe.``) and in the documentation. A metric
+that is not in this file cannot be reported: `Metrics` refuses it.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["REGISTRY", "Metric", "Metrics", "Stopwatch"]
+
+Kind = Literal["gauge", "timer"]
+Stage = Literal["ingest", "validate", "extract", "materialize", "any"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number: its name, what it counts, in what unit, and which stage reports it."""
+
+    name: str
+    stage: Stage
+    unit: str
+    meaning: str
+    kind: Kind = "gauge"
+
+
+_ALL = (
+    Metric(name="records_read", stage="ingest", unit="rows", meaning="Rows that the source gave."),
+    Metric(name="records_written", stage="ingest", unit="rows", meaning="Rows in the published artifact."),
+    Metric(name="records_failed", stage="ingest", unit="rows", meaning="Rows that could not be read as the schema "
+           "says; they are in the quarantine with a reason."),
+    Metric(name="duplicates_dropped", stage="ingest", unit="rows", meaning="Rows that gave way to a later row of the "
+           "same key."),
+    Metric(name="bytes_processed", stage="ingest", unit="bytes", meaning="Size in memory of the rows read, as Arrow."),
+    Metric(name="error_rate", stage="ingest", unit="ratio", meaning="records_failed / records_read; 0 without rows."),
+    Metric(name="requests", stage="ingest", unit="requests", meaning="HTTP requests answered."),
+    Metric(name="retries", stage="ingest", unit="requests", meaning="HTTP requests that had to be repeated."),
+    Metric(name="total_checks", stage="validate", unit="rules", meaning="Rules that were judged."),
+    Metric(name="passed", stage="validate", unit="rules", meaning="Rules that held."),
+    Metric(name="failed", stage="validate", unit="rules", meaning="Rules that did not hold, of any severity."),
+    Metric(name="errors", stage="validate", unit="rules", meaning="Failed rules of severity ERROR."),
+    Metric(name="warnings", stage="validate", unit="rules", meaning="Failed rules of severity WARNING."),
+    Metric(name="skipped", stage="validate", unit="rules", meaning="Rules that could not apply, e.g. to a column that "
+           "is missing."),
+    Metric(name="rows_validated", stage="validate", unit="rows", meaning="Rows of the judged artifact."),
+    Metric(name="entities", stage="extract", unit="entities", meaning="Entities with a feature row."),
+    Metric(name="features", stage="extract", unit="features", meaning="Features computed per entity."),
+    Metric(name="events_read", stage="extract", unit="rows", meaning="Events of the input artifacts."),
+    Metric(name="missing_values", stage="extract", unit="values", meaning="Nulls among the feature values."),
+    Metric(name="rows_materialized", stage="materialize", unit="rows", meaning="Feature rows written online."),
+    Metric(name="rows_read_back", stage="materialize", unit="rows", meaning="Entities read back from the online store "
+           "and compared."),
+    Metric(name="mismatches", stage="materialize", unit="rows", meaning="Entities whose online values differ from the "
+           "artifact's."),
+    Metric(name="duration_seconds", stage="any", unit="seconds", meaning="Wall time of the stage.", kind="timer"),
+    Metric(name="cpu_seconds", stage="any", unit="seconds", meaning="CPU time of the stage, user and system, this "
+           "process and its children."),
+    Metric(name="peak_rss_bytes", stage="any", unit="bytes", meaning="Peak resident memory of the process so far."),
+)  # fmt: skip
+
+REGISTRY: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+class Metrics(dict[str, Any]):
+    """Values by metric name; a name that the registry does not hold is refused.
+
+    >>> Metrics(records_read=3)["records_read"]
+    3
+    """
+
+    def __init__(self, **values: float) -> None:
+        super().__init__()
+        for name, value in values.items():
+            self[name] = value
+
+    def __setitem__(self, name: str, value: float) -> None:
+        """Set a value of a registered metric."""
+        if name not in REGISTRY:
+            raise KeyError(f"{name!r} is not in the metric registry (observability/metrics.py)")
+        super().__setitem__(name, value)
+
+
+class Stopwatch:
+    """Measures a stage from its creation: wall time, CPU time, peak memory."""
+
+    def __init__(self) -> None:
+        self._wall = time.monotonic()
+        self._cpu = _cpu_seconds()
+
+    def readings(self) -> dict[str, float]:
+        """Return duration_seconds, cpu_seconds and peak_rss_bytes up to now."""
+        return {
+            "duration_seconds": round(time.monotonic() - self._wall, 3),
+            "cpu_seconds": round(_cpu_seconds() - self._cpu, 3),
+            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
+
+
+def _cpu_seconds() -> float:
+    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

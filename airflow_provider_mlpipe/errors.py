@@ -124,16 +124,12 @@ class ConfigError(Terminal, MlpipeError):
         return cls(f"{where}: {problem}", hint="mlpipe check FILE shows what a configuration file says.", where=where)
 
     @classmethod
-    def unknown_name(
-        cls, *, where: str, kind: str, name: str, known: Iterable[str], hint: str = ""
-    ) -> ConfigError:
+    def unknown_name(cls, *, where: str, kind: str, name: str, known: Iterable[str], hint: str = "") -> ConfigError:
         """A name (of a source, dataset, feature ...) that the configuration does not hold."""
         choices = sorted(known)
         guess = did_you_mean(name, choices)
         listed = ", ".join(choices) or "none"
-        return cls(
-            f"{where}: no {kind} named {name!r}.{guess} Known: {listed}.", hint=hint, where=where, name=name
-        )
+        return cls(f"{where}: no {kind} named {name!r}.{guess} Known: {listed}.", hint=hint, where=where, name=name)
 
     @classmethod
     def several(cls, errors: list[ConfigError]) -> ConfigError:
@@ -252,9 +248,7 @@ class FeatureError(Terminal, MlpipeError):
     exit_code = 2
 
     @classmethod
-    def missing_input(
-        cls, *, where: str, feature: str, column: str, source: str, available: list[str]
-    ) -> FeatureError:
+    def missing_input(cls, *, where: str, feature: str, column: str, source: str, available: list[str]) -> FeatureError:
         """A selected feature reads a column that its input does not have."""
         return cls(
             f"{where}: feature {feature!r} needs column {column!r} of {source!r}, which has "
@@ -314,7 +308,7 @@ class ArtifactReplacedError(Transient, ArtifactError):
         """Name the part that went away."""
         return cls(
             f"artifact {redact(uri)} was published again by another attempt: {part} is gone.",
-            hint="Try again; two tasks that write one partition at once should not exist: give them different datasets.",
+            hint="Try again; never let two tasks write one partition at once: give them different datasets.",
             uri=redact(uri),
         )
 
@@ -398,7 +392,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def samples(values: Iterable[Any], limit: int = MAX_SAMPLES) -> str:
     """Format at most `limit` values for a message, each shortened to 80 characters."""
-    shown = []
+    shown: list[str] = []
     for value in values:
         if len(shown) == limit:
             shown.append("...")
@@ -406,4 +400,3 @@ def samples(values: Iterable[Any], limit: int = MAX_SAMPLES) -> str:
         text = repr(value)
         shown.append(text if len(text) <= 80 else text[:77] + "...")
     return ", ".join(shown)
-

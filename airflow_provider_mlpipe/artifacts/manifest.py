@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.errors import ArtifactCorruptError
 
 if TYPE_CHECKING:
+    import builtins
+
     import pyarrow as pa
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "Input", "Manifest", "Part"]
@@ -68,12 +70,12 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> builtins.bytes:
         """Return the file's content."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode()
 
     @classmethod
-    def from_json(cls, content: bytes, uri: str) -> Manifest:
+    def from_json(cls, content: builtins.bytes, uri: str) -> Manifest:
         """Read a manifest.
 
         Raises:

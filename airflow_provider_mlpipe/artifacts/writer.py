@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from airflow_provider_mlpipe.run import Run
     from airflow_provider_mlpipe.artifacts.storage import Storage
+    from airflow_provider_mlpipe.run import Run
 
 __all__ = ["ArtifactWriter", "Description"]
 
@@ -228,7 +228,7 @@ class _OpenPart:
         for thing in (self._writer, self._sink):
             try:
                 thing.close()
-            except OSError:  # noqa: PERF203 - the disk that is full is full for the footer too
+            except OSError:
                 continue
 
 
@@ -302,6 +302,6 @@ def _versions() -> dict[str, str]:
     for name in _VERSIONED:
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # noqa: PERF203 - run from a source tree that is not installed
+        except PackageNotFoundError:
             continue
     return found

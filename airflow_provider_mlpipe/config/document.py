@@ -135,26 +135,23 @@ class _Walk:
         if self.count > MAX_NODES:
             raise ConfigError.unreadable(where=self.name, problem=f"more than {MAX_NODES} values; are aliases nested?")
         if isinstance(node, dict):
-            return {self._key(key): self._item(node, key, (*path, self._key(key))) for key in node}
+            return {str(key): self._item(node, key, (*path, str(key))) for key in node}
         if isinstance(node, (list, tuple)):
             return [self._item(node, position, (*path, position)) for position in range(len(node))]
         if isinstance(node, str):
             return self._expanded(str(node), path)
         if isinstance(node, bool) or node is None:
             return node
-        if isinstance(node, int):
-            return int(node)
-        return float(node) if isinstance(node, float) else node
+        # ruamel's own number classes remember how they were written; nobody downstream wants to.
+        if isinstance(node, float):
+            return float(node)
+        return int(node) if isinstance(node, int) else node
 
     def _item(self, node: Any, key: Any, path: Path_) -> Any:  # noqa: ANN401
         places = getattr(getattr(node, "lc", None), "data", None)
         if places and key in places:
             self.lines[path] = places[key][0] + 1
         return self.value(node[key], path)
-
-    @staticmethod
-    def _key(key: Any) -> str:  # noqa: ANN401
-        return key if isinstance(key, str) else str(key)
 
     def _expanded(self, text: str, path: Path_) -> str:
         def replace(match: re.Match[str]) -> str:

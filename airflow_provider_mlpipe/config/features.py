@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from airflow_provider_mlpipe.run import duration
 from airflow_provider_mlpipe.config.section import Section
+from airflow_provider_mlpipe.run import duration
 
 __all__ = ["Aggregation", "FeastView", "FeatureSet", "FeatureStore", "Pivot", "RESERVED"]  # noqa: RUF022
 

@@ -14,16 +14,24 @@ from airflow_provider_mlpipe.config.section import parse
 from airflow_provider_mlpipe.config.validation import DatasetRules
 from airflow_provider_mlpipe.errors import ConfigError
 
-__all__ = ["ConfigLike", "Configured", "dataset_rules", "document_of", "feature_set", "feature_store", "source"]
+__all__ = [
+    "ConfigLike",
+    "Configured",
+    "dataset_rules",
+    "document_of",
+    "feature_set",
+    "feature_store",
+    "source",
+]
 
 ConfigLike = str | Path | Mapping[str, Any]
 """A YAML file's path, or what would stand in it."""
 
-Model = TypeVar("Model", covariant=True)
+Model_co = TypeVar("Model_co", covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Configured(Generic[Model]):
+class Configured(Generic[Model_co]):
     """One named piece of configuration, and where it stands.
 
     Attributes:
@@ -34,7 +42,7 @@ class Configured(Generic[Model]):
     """
 
     name: str
-    model: Model
+    model: Model_co
     document: Document
     path: Path_
 
@@ -48,7 +56,7 @@ def document_of(config: ConfigLike, name: str = "config") -> Document:
     return of_mapping(config, name) if isinstance(config, Mapping) else load(config)
 
 
-def source(config: ConfigLike, name: str) -> Configured[Source]:  # type: ignore[type-arg, valid-type]
+def source(config: ConfigLike, name: str) -> Configured[Source]:
     """Return one source of an ingestion file, or of a mapping that is the source itself."""
     document = document_of(config, "ingestion config")
     if "type" in document.data and "sources" not in document.data:

@@ -7,10 +7,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
 
-from airflow_provider_mlpipe.run import duration
 from airflow_provider_mlpipe.config.section import Section
+from airflow_provider_mlpipe.run import duration
 
-__all__ = ["ApiSource", "DatabaseSource", "Deduplicate", "FileSource", "Incremental", "IngestionFile", "Source"]
+__all__ = [
+    "ApiSource",
+    "DatabaseSource",
+    "Deduplicate",
+    "FileSource",
+    "Incremental",
+    "IngestionFile",
+    "Source",
+]
 
 
 class Incremental(Section):

@@ -35,9 +35,7 @@ class Section(BaseModel):
             listed = {info.alias or key for key, info in cls.model_fields.items()}
             unknown = [str(key) for key in data if key not in known]
             if unknown:
-                raise PydanticCustomError(
-                    "unknown_keys", "unknown keys", {"unknown": unknown, "known": sorted(listed)}
-                )
+                raise PydanticCustomError("unknown_keys", "unknown keys", {"unknown": unknown, "known": sorted(listed)})
         return data
 
 
@@ -69,7 +67,10 @@ def _problems(detail: ErrorDetails, document: Document, base: Path_) -> list[Con
     if detail["type"] == "unknown_keys":
         return [
             UnknownKeyError.among(
-                where=document.where((*path, key)), parent=".".join(map(str, path)), key=key, known=context["known"]
+                where=document.where((*path, key)),
+                parent=".".join(map(str, path)),
+                key=key,
+                known=context["known"],
             )
             for key in context["unknown"]
         ]
@@ -84,7 +85,9 @@ def _problems(detail: ErrorDetails, document: Document, base: Path_) -> list[Con
         inside = ".".join(map(str, parent)) or "the file"
         return [
             ConfigError.invalid(
-                where=document.where(parent), key=inside, problem=f"the key {str(detail['loc'][-1])!r} is missing"
+                where=document.where(parent),
+                key=inside,
+                problem=f"the key {str(detail['loc'][-1])!r} is missing",
             )
         ]
     secret = path in document.hidden or any(_SECRET_NAME.search(str(step)) for step in path)
@@ -97,13 +100,11 @@ def _real_path(data: Any, base: Path_, loc: tuple[int | str, ...]) -> Path_:  # 
     path: list[str | int] = list(base)
     node = _at(data, base)
     for step in loc:
-        if isinstance(node, dict) and step in node:
-            node = node[step]
-        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
-            node = node[step]
-        else:
-            continue
-        path.append(step)
+        in_mapping = isinstance(node, dict) and step in node
+        in_list = isinstance(node, list) and isinstance(step, int) and step < len(node)
+        if in_mapping or in_list:
+            node = _at(node, (step,))
+            path.append(step)
     return tuple(path)
 
 

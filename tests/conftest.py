@@ -1,0 +1,49 @@
+"""Fixtures for every test: the clock's zone, an artifact root, and the real servers, one of each per session."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# `from tests.servers import ...` works however pytest is started.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+os.environ["TZ"] = "UTC"
+time.tzset()
+
+from airflow_provider_mlpipe.artifacts import Storage  # noqa: E402 - after the zone is set
+from tests import servers  # noqa: E402 - after the path is set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Storage:
+    """An empty artifact root on disk."""
+    return Storage(str(tmp_path / "artifacts"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A libpq URI of a running PostgreSQL; shared, so tests use names of their own."""
+    with servers.postgres() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[servers.Bucket]:
+    """A bucket on a running S3 server; shared, so tests use prefixes of their own."""
+    with servers.s3() as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """``host:port`` of a running Valkey; shared, so tests use key prefixes of their own."""
+    with servers.valkey() as address:
+        yield address

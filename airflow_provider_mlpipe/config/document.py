@@ -140,12 +140,11 @@ class _Walk:
             return [self._item(node, position, (*path, position)) for position in range(len(node))]
         if isinstance(node, str):
             return self._expanded(str(node), path)
-        if isinstance(node, bool) or node is None:
-            return node
-        # ruamel's own number classes remember how they were written; nobody downstream wants to.
-        if isinstance(node, float):
-            return float(node)
-        return int(node) if isinstance(node, int) else node
+        for kind in (float, int):
+            # ruamel's own number classes remember how they were written; nobody downstream wants to.
+            if isinstance(node, kind) and not isinstance(node, bool):
+                return kind(node)
+        return node
 
     def _item(self, node: Any, key: Any, path: Path_) -> Any:  # noqa: ANN401
         places = getattr(getattr(node, "lc", None), "data", None)
@@ -157,7 +156,8 @@ class _Walk:
         def replace(match: re.Match[str]) -> str:
             if match["escape"]:
                 return match[0][1:]
-            found = os.environ.get(match["name"], match["default"])
+            default: str | None = match["default"]
+            found = os.environ.get(match["name"], default)
             self.hidden.add(path)
             if found is None:
                 self.missing[path] = match["name"]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from airflow_provider_mlpipe.config.section import Section
-from airflow_provider_mlpipe.run import duration
+from airflow_provider_mlpipe.config.section import Length, Section
 
 __all__ = ["Aggregation", "FeastView", "FeatureSet", "FeatureStore", "Pivot", "RESERVED"]  # noqa: RUF022
 
@@ -38,15 +37,13 @@ class Aggregation(Section):
     agg: AggregationName
     column: str | None = None
     where: str | None = None
-    windows: list[str] = []
+    windows: list[Length] = []
     pivot: Pivot | None = None
 
     @model_validator(mode="after")
     def _column_unless_count(self) -> Aggregation:
         if self.column is None and self.agg != "count":
             raise ValueError(f"agg: {self.agg} needs a column")
-        for window in self.windows:
-            duration(window)
         return self
 
 
@@ -61,16 +58,10 @@ class FeastView(Section):
 
     view: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     service: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    ttl: str = "30d"
+    ttl: Length = "30d"
     tags: dict[str, str] = {}
     description: str = ""
     owner: str = ""
-
-    @field_validator("ttl")
-    @classmethod
-    def _length(cls, value: str) -> str:
-        duration(value)
-        return value
 
 
 class FeatureSet(Section):
@@ -92,8 +83,8 @@ class FeatureSet(Section):
     """
 
     entity: str | None = None
-    aggregation_window: str = "7d"
-    delay: str = "0h"
+    aggregation_window: Length = "7d"
+    delay: Length = "0h"
     normalize: bool = False
     handle_missing: Literal["impute", "zero", "drop"] = "impute"
     columns: dict[str, dict[str, str]] = {}
@@ -101,12 +92,6 @@ class FeatureSet(Section):
     derived: dict[str, str] = {}
     features: list[str] = []
     feast: FeastView = FeastView()
-
-    @field_validator("aggregation_window", "delay")
-    @classmethod
-    def _length(cls, value: str) -> str:
-        duration(value)
-        return value
 
 
 class FeatureStore(Section):

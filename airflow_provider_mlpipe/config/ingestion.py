@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta  # noqa: TC003 - pydantic reads annotations at run time
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
-from airflow_provider_mlpipe.config.section import Section
+from airflow_provider_mlpipe.config.section import Length, Section
 from airflow_provider_mlpipe.run import duration
 
 __all__ = [
@@ -32,15 +32,8 @@ class Incremental(Section):
     """
 
     cursor_column: str
-    window: str = "interval"
+    window: Literal["interval", "all"] | Length = "interval"
     on_null: Literal["exclude", "include", "fail"] = "exclude"
-
-    @field_validator("window")
-    @classmethod
-    def _known_window(cls, value: str) -> str:
-        if value not in {"interval", "all"}:
-            duration(value)
-        return value
 
     @property
     def length(self) -> timedelta | None:

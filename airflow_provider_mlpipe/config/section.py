@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_mlpipe.errors import ConfigError, UnknownKeyError, did_you_mean
+from airflow_provider_mlpipe.run import duration
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from airflow_provider_mlpipe.config.document import Document, Path_
 
-__all__ = ["Section", "parse"]
+__all__ = ["Length", "Section", "parse"]
 
 Model = TypeVar("Model")
+
+
+def _length(text: str) -> str:
+    try:
+        duration(text)
+    except ConfigError as error:
+        raise ValueError("not a length of time such as 7d, 24h or 30m") from error
+    return text
+
+
+Length = Annotated[str, AfterValidator(_length)]
+"""A length of time as text: a number and one of the units s, m, h, d, w."""
 
 _SECRET_NAME = re.compile(r"connection_string|headers|password|secret|token|key$|credential|auth", re.IGNORECASE)
 

@@ -1,0 +1,77 @@
+"""What Airflow's providers manager asks of this package: its operators and its section of the configuration.
+
+Airflow validates this mapping on every command and fails every command if it does not fit, so a test holds it against
+Airflow's own schema. A key stands here only once the thing behind it exists.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["get_provider_info"]
+
+_NAME = "MLPipe"
+_OPERATORS = "airflow_provider_mlpipe.operators"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as ``provider_info.schema.json`` of Airflow wants it."""
+    return {
+        "package-name": "airflow-provider-mlpipe",
+        "name": _NAME,
+        "description": "From databases, APIs and object storage to validated features served by Feast.",
+        "integrations": [{"integration-name": _NAME, "tags": ["software"]}],
+        "operators": [
+            {
+                "integration-name": _NAME,
+                "python-modules": [
+                    f"{_OPERATORS}.ingest",
+                    f"{_OPERATORS}.validate",
+                    f"{_OPERATORS}.extract",
+                    f"{_OPERATORS}.materialize",
+                ],
+            }
+        ],
+        "config": {
+            "mlpipe": {
+                "description": "Where the operators of airflow-provider-mlpipe keep data and find configuration.",
+                "options": _options(),
+            }
+        },
+    }
+
+
+def _options() -> dict[str, dict[str, Any]]:
+    return {
+        "artifact_root": _option(
+            "The folder or s3:// prefix below which artifacts are published. All workers must see the same place.",
+            default="{AIRFLOW_HOME}/mlpipe",
+            example="s3://lake/features",
+        ),
+        "artifact_conn_id": _option(
+            "The Airflow connection for an artifact_root on S3; the AWS_* environment variables if empty.",
+            default="",
+            example="minio_default",
+        ),
+        "config_folder": _option(
+            "Where the operators look for a YAML file that is neither at the path given nor beside the Dag file. "
+            "A relative path starts at the Dag file's folder.",
+            default="../config",
+            example="/opt/airflow/config",
+        ),
+        "memory_limit": _option(
+            "What the embedded engine may hold in memory per task before it spills to disk, as DuckDB writes it.",
+            default="1GB",
+            example="4GB",
+        ),
+    }
+
+
+def _option(description: str, *, default: str, example: str) -> dict[str, Any]:
+    return {
+        "description": description + "\n",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": example,
+        "default": default,
+    }

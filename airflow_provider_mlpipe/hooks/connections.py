@@ -1,0 +1,176 @@
+"""From an Airflow connection to the plain settings that a stage takes.
+
+The providers' own hooks read the connection, so that what works with their operators works here: extras, IAM tokens,
+assumed roles. Call these only while a task executes; Airflow masks the secrets it hands out, and this module masks
+those that stand in a configuration file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
+
+from airflow_provider_mlpipe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import BaseModel
+
+    from airflow_provider_mlpipe.artifacts import S3Options
+    from airflow_provider_mlpipe.ingestion import Connection
+
+__all__ = ["mask_secrets", "s3_options", "source_connection"]
+
+_SQLALCHEMY = {"postgres": "postgresql", "mysql": "mysql+pymysql"}
+"""Airflow's connection types whose SQLAlchemy name differs."""
+
+
+def source_connection(conn_id: str, source_type: str) -> Connection:
+    """Return the settings of an Airflow connection for a source.
+
+    Args:
+        conn_id: the connection's id.
+        source_type: ``database``, ``api`` or ``file``, as in the configuration file.
+
+    Raises:
+        ConfigError: there is no such connection, or it cannot serve such a source.
+    """
+    from airflow_provider_mlpipe.ingestion import Connection
+
+    if source_type == "file":
+        return Connection(s3=s3_options(conn_id))
+    if source_type == "api":
+        return _http(conn_id)
+    return Connection(uri=_database_url(conn_id))
+
+
+def s3_options(conn_id: str | None) -> S3Options:
+    """Return how to reach S3 by an ``aws`` connection; what the environment says if `conn_id` is None.
+
+    Raises:
+        ConfigError: there is no such connection, or it gives no credentials.
+    """
+    from airflow_provider_mlpipe.artifacts import S3Options
+
+    if not conn_id:
+        return S3Options()
+    _lookup(conn_id)
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    hook = S3Hook(aws_conn_id=conn_id)
+    try:
+        credentials = hook.get_credentials()
+    except AttributeError as error:  # botocore found none and the hook froze None
+        raise _unusable(conn_id, "it gives no AWS credentials", "Set login and password, or a role.") from error
+    return S3Options(
+        endpoint_url=hook.conn_config.get_service_endpoint_url("s3") or "",
+        region=hook.region_name or "",
+        access_key=credentials.access_key,
+        secret_key=credentials.secret_key,
+        session_token=credentials.token or "",
+    )
+
+
+def mask_secrets(model: BaseModel) -> None:
+    """Make Airflow mask the secrets of a configuration wherever they might come up in a log."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    for secret in _secrets(model):
+        try:
+            password = make_url(secret).password
+        except ArgumentError:  # not a URL: a header such as "Bearer abc"
+            password = secret.split(" ", 1)[-1]
+        if password:
+            mask_secret(str(password))
+
+
+def _secrets(value: Any) -> Iterator[str]:  # noqa: ANN401 - walks any part of a model
+    from pydantic import BaseModel, SecretStr
+
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets(getattr(value, name))
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _secrets(item)
+
+
+def _lookup(conn_id: str) -> Any:  # noqa: ANN401 - a different class in each Airflow
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise ConfigError(
+            f"there is no Airflow connection named {conn_id!r}.",
+            hint=f"airflow connections add {conn_id} ..., or the environment variable AIRFLOW_CONN_{conn_id.upper()}.",
+            conn_id=conn_id,
+        ) from error
+
+
+def _unusable(conn_id: str, problem: str, hint: str) -> ConfigError:
+    return ConfigError(f"the Airflow connection {conn_id!r} cannot be used: {problem}.", hint=hint, conn_id=conn_id)
+
+
+def _http(conn_id: str) -> Connection:
+    from airflow.providers.http.hooks.http import HttpHook
+    from requests.utils import default_headers
+
+    from airflow_provider_mlpipe.ingestion import Connection
+
+    _lookup(conn_id)
+    hook = HttpHook(http_conn_id=conn_id)
+    try:
+        session = hook.get_conn()  # opens nothing yet: a session with headers and authorisation
+    except ValueError as error:
+        raise _unusable(conn_id, "its host is not a URL", "Set host to https://api.example.com.") from error
+    usual = default_headers()
+    headers = {
+        name: value if isinstance(value, str) else value.decode()
+        for name, value in session.headers.items()
+        if usual.get(name) != value
+    }
+    user, password = getattr(session.auth, "username", None), getattr(session.auth, "password", None)
+    return Connection(uri=hook.base_url, headers=headers, auth=(user, password or "") if user else None)
+
+
+def _database_url(conn_id: str) -> str:
+    """Return a SQLAlchemy URL: by the provider's hook if it is installed, else by the connection's own fields."""
+    from sqlalchemy.engine import URL
+
+    connection = _lookup(conn_id)
+    kind = str(connection.conn_type or "").lower()
+    if kind == "sqlite":
+        return str(URL.create("sqlite", database=connection.host).render_as_string(hide_password=False))
+    if kind == "postgres":
+        return _postgres_url(conn_id)
+    try:
+        url = connection.get_hook().sqlalchemy_url
+    except Exception:  # noqa: BLE001 - no provider for this type, or a hook without such a URL: any class of error
+        url = URL.create(
+            _SQLALCHEMY.get(kind, kind.replace("-", "+")),
+            username=connection.login,
+            password=connection.password,
+            host=connection.host,
+            port=connection.port,
+            database=connection.schema,
+        )
+    return cast("str", url.render_as_string(hide_password=False))
+
+
+def _postgres_url(conn_id: str) -> str:
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    hook = PostgresHook(postgres_conn_id=conn_id)
+    extras = hook.get_connection(conn_id).extra_dejson
+    # The hook's URL leaves out what its own connections use (sslmode, keepalives ...); libpq takes it as parameters.
+    query = {
+        name: str(int(value)) if isinstance(value, bool) else str(value)
+        for name, value in extras.items()
+        if name not in hook.ignored_extra_options and isinstance(value, str | int)
+    }
+    url = hook.sqlalchemy_url.update_query_dict(query).set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)

@@ -1,0 +1,85 @@
+"""The ``[mlpipe]`` section of Airflow's configuration, and where YAML files are found.
+
+Call these only while a task executes: Airflow should not look up configuration to parse a Dag file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_mlpipe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from airflow_provider_mlpipe.config import ConfigLike
+    from airflow_provider_mlpipe.engines import DuckDBSettings
+
+__all__ = ["SECTION", "artifact_conn_id", "artifact_root", "engine", "find_config"]
+
+SECTION = "mlpipe"
+
+
+def artifact_root() -> str:
+    """Return ``[mlpipe] artifact_root``: ``mlpipe`` below AIRFLOW_HOME unless set."""
+    return _value("artifact_root") or f"{_airflow_home()}/mlpipe"
+
+
+def artifact_conn_id() -> str | None:
+    """Return ``[mlpipe] artifact_conn_id``, None unless set."""
+    return _value("artifact_conn_id") or None
+
+
+def engine() -> DuckDBSettings:
+    """Return what the embedded engine may take."""
+    from airflow_provider_mlpipe.engines import DuckDBSettings
+
+    limit = _value("memory_limit")
+    return DuckDBSettings(memory_limit=limit) if limit else DuckDBSettings()
+
+
+def find_config(config: ConfigLike, dag_file: str | None) -> ConfigLike:
+    """Return `config` with a relative path replaced by the place where the file is.
+
+    A relative path is looked up as given (from the working directory), then beside the Dag file, then in
+    ``[mlpipe] config_folder``. A mapping is returned as it is.
+
+    Args:
+        config: a YAML file's path, or what would stand in it.
+        dag_file: the Dag's file, as far as it is known.
+
+    Raises:
+        ConfigError: the file is in none of these places.
+    """
+    if isinstance(config, Mapping):
+        return config
+    path = Path(config).expanduser()
+    if path.is_absolute():
+        return path
+    candidates = [path]
+    beside = Path(dag_file).parent if dag_file else Path()
+    candidates += [beside / path, beside / (_value("config_folder") or "../config") / path]
+    for candidate in candidates:
+        if candidate.is_file():
+            # Without symbolic links and "..": the path ends up in messages that people click on.
+            return candidate.resolve()
+    looked = ", ".join(dict.fromkeys(str(candidate.parent.resolve()) for candidate in candidates))
+    error = ConfigError.unreadable(where=str(config), problem=f"no such file in any of: {looked}")
+    raise ConfigError(
+        error.message,
+        hint="Set [mlpipe] config_folder (AIRFLOW__MLPIPE__CONFIG_FOLDER), or give an absolute path.",
+        where=str(config),
+    )
+
+
+def _value(option: str) -> str:
+    value: str = conf.get(SECTION, option, fallback="") or ""
+    # Whether a provider's default is expanded depends on who asks (a worker, the scheduler, the CLI).
+    return value.strip().replace("{AIRFLOW_HOME}", _airflow_home())
+
+
+def _airflow_home() -> str:
+    return str(Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser())

@@ -1,0 +1,42 @@
+"""The Airflow face of the four stages.
+
+Importing this costs no more than importing Airflow itself: each operator comes when it is asked for, and what a stage
+needs (pyarrow, DuckDB, Great Expectations, Feast ...) comes when a task executes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_mlpipe.operators.extract import ExtractFeaturesOperator
+    from airflow_provider_mlpipe.operators.ingest import SourceIngestOperator
+    from airflow_provider_mlpipe.operators.materialize import FeastMaterializeOperator
+    from airflow_provider_mlpipe.operators.validate import ValidateOperator
+
+__all__ = [
+    "ExtractFeaturesOperator",
+    "FeastMaterializeOperator",
+    "SourceIngestOperator",
+    "ValidateOperator",
+]
+
+_HOMES = {
+    "ExtractFeaturesOperator": "extract",
+    "FeastMaterializeOperator": "materialize",
+    "SourceIngestOperator": "ingest",
+    "ValidateOperator": "validate",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the classes above
+    """Import an operator when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

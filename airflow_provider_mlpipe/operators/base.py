@@ -1,0 +1,103 @@
+"""What the four operators have in common."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from airflow_provider_mlpipe.errors import MlpipeError, Terminal
+from airflow_provider_mlpipe.operators.job import Job, as_of_of, run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_mlpipe.config import ConfigLike
+
+__all__ = ["MlpipeOperator", "airflow_failures"]
+
+
+class MlpipeOperator(BaseOperator):
+    """The base of the stage operators. Its subclasses say in `run_stage` which stage function they call.
+
+    Nothing happens before `execute`: no file is read, no connection or configuration looked up when a Dag is parsed.
+
+    Args:
+        as_of: the moment that the run is about, ISO 8601 or a datetime (templated). The end of the data interval if
+            absent; the logical date, or run_after, if the interval has no length. It decides what "now" means in every
+            window, rule and feature: the clock decides nothing.
+        artifact_root: a folder or ``s3://`` prefix (templated); ``[mlpipe] artifact_root`` if absent.
+        artifact_conn_id: the ``aws`` connection for an artifact root on S3 (templated); ``[mlpipe] artifact_conn_id``
+            if absent, and without that the AWS_* environment variables.
+    """
+
+    template_fields: Sequence[str] = ("as_of", "artifact_root", "artifact_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {}
+    # A config ending in ".yaml" stays a path: Airflow must not put the file's content in its place.
+    template_ext: Sequence[str] = ()
+    ui_fgcolor = "#1a2b3c"
+
+    def __init__(
+        self,
+        *,
+        as_of: str | datetime | None = None,
+        artifact_root: str | None = None,
+        artifact_conn_id: str | None = None,
+        **kwargs: Any,  # noqa: ANN401 - BaseOperator's own arguments
+    ) -> None:
+        super().__init__(**kwargs)
+        self.as_of = as_of
+        self.artifact_root = artifact_root
+        self.artifact_conn_id = artifact_conn_id
+
+    def execute(self, context: Context) -> str:
+        """Run the stage and return the artifact's URI, which Airflow keeps as ``return_value``.
+
+        Raises:
+            AirflowFailException: a retry would change nothing; the cause is chained.
+            MlpipeError: a retry may help, so the task's retries apply.
+        """
+        with airflow_failures():
+            return self.run_stage(self._job(context))
+
+    def run_stage(self, job: Job) -> str:
+        """Call the stage function and return the URI of the artifact."""
+        raise NotImplementedError
+
+    def find_config(self, config: ConfigLike) -> ConfigLike:
+        """Return `config` with a relative path made absolute; see `hooks.settings.find_config`."""
+        from airflow_provider_mlpipe.hooks.settings import find_config
+
+        dag = self.get_dag()
+        return find_config(config, dag.fileloc if dag is not None else None)
+
+    def _job(self, context: Context) -> Job:
+        from airflow_provider_mlpipe.artifacts import Storage
+        from airflow_provider_mlpipe.hooks import settings
+        from airflow_provider_mlpipe.hooks.connections import s3_options
+
+        root = self.artifact_root or settings.artifact_root()
+        conn_id = self.artifact_conn_id or settings.artifact_conn_id()
+        run = run_of(context)
+        return Job(
+            run=run,
+            as_of=as_of_of(context, run, self.as_of),
+            root=Storage(root.rstrip("/"), s3_options(conn_id if root.startswith("s3://") else None)),
+            engine=settings.engine(),
+            context=context,
+        )
+
+
+@contextmanager
+def airflow_failures() -> Iterator[None]:
+    """Fail the task at once for an error that a retry cannot mend; let any other through, so that retries apply."""
+    try:
+        yield
+    except MlpipeError as error:
+        if isinstance(error, Terminal):
+            raise AirflowFailException(str(error)) from error
+        raise

@@ -1,0 +1,107 @@
+"""One execution of an operator: from Airflow's context to what a stage takes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.run import Interval, Run, instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_provider_mlpipe.artifacts import Artifact, S3Options, Storage
+    from airflow_provider_mlpipe.engines import DuckDBSettings
+
+    ArtifactUri = str | XComArg
+    """An artifact's address, or the output of the task that will return it."""
+
+__all__ = ["Job", "as_of_of", "run_of"]
+
+log = logging.getLogger(__name__)
+
+_NOTHING = {"", "None", "null"}
+"""What a template makes of a value that is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What every stage needs to know when a task executes.
+
+    Attributes:
+        run: the identity and the interval, from which an artifact's place follows.
+        as_of: the moment that the run is about, in UTC.
+        root: the artifact root.
+        engine: what the embedded engine may take.
+        context: Airflow's context of the task.
+    """
+
+    run: Run
+    as_of: datetime
+    root: Storage
+    engine: DuckDBSettings
+    context: Context
+
+    @property
+    def options(self) -> S3Options:
+        """How to reach the artifact root if it is a bucket."""
+        return self.root.options
+
+    def open(self, uri: ArtifactUri) -> Artifact:
+        """Open an artifact that an earlier task returned; Airflow has put the URI in place of an XComArg by now."""
+        from airflow_provider_mlpipe.artifacts import Artifact
+
+        return Artifact.open(str(uri), self.options)
+
+    def push(self, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Push a small value to XCom under a key of its own."""
+        self.context["ti"].xcom_push(key=key, value=value)
+
+    def push_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Push what the stage measured, by the names of the metric registry, as ``metrics``."""
+        self.push("metrics", dict(metrics))
+
+
+def run_of(context: Context) -> Run:
+    """Return who runs, and the interval that the run covers, from Airflow's context."""
+    ti = context["ti"]
+    start, end = context.get("data_interval_start"), context.get("data_interval_end")
+    return Run(
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+        try_number=ti.try_number,
+        interval=Interval(start=start, end=end) if start and end else None,
+    )
+
+
+def as_of_of(context: Context, run: Run, given: str | datetime | None) -> datetime:
+    """Return the moment that the run is about.
+
+    That is `given`, else the end of the data interval. A run without an interval, or with one of no length (what
+    Airflow 3 makes of a bare cron string such as ``@daily``), is about its logical date, or, triggered without one,
+    about the moment it was triggered for; this is said in the log.
+
+    Raises:
+        ConfigError: `given` is not a time.
+    """
+    if given is not None and str(given).strip() not in _NOTHING:
+        return instant(given)
+    if run.interval is not None and not run.interval.empty:
+        return run.interval.end
+    logical_date = context.get("logical_date")
+    moment = instant(logical_date or context["dag_run"].run_after)
+    log.info(
+        "This run has %s, so it is about its %s (as_of=%s) and its artifacts lie under %s. "
+        "For windows that follow one another, schedule the Dag with CronDataIntervalTimetable.",
+        "no data interval" if run.interval is None else "a data interval of no length",
+        "logical date" if logical_date else "run_after",
+        moment.isoformat(),
+        run.partition,
+    )
+    return moment

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from airflow_provider_mlpipe.config.section import Length, Section
 
@@ -99,7 +100,8 @@ class FeatureStore(Section):
 
     Attributes:
         registry: a SQLAlchemy URL (recommended: several writers are safe) or a file path.
-        online_store: Feast's own settings, ``{type: sqlite, path: ...}`` or ``{type: redis, connection_string: ...}``.
+        online_store: Feast's own settings, ``{type: sqlite, path: ...}`` or ``{type: redis, connection_string: ...}``;
+            or the URL of a Redis or Valkey, ``redis://:password@host:6379/0``, so that one variable can say it all.
         require_validation: refuse artifacts whose inputs have no passed verdict.
         read_back: how many entities to read back and compare after writing.
         on_empty: what to do with an artifact without rows: ``fail``, ``skip`` or ``allow``.
@@ -111,3 +113,25 @@ class FeatureStore(Section):
     require_validation: bool = True
     read_back: PositiveInt = 100
     on_empty: Literal["fail", "skip", "allow"] = "fail"
+
+    @field_validator("online_store", mode="before")
+    @classmethod
+    def _from_url(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the YAML
+        return _store_of(value) if isinstance(value, str) else value
+
+
+def _store_of(url: str) -> dict[str, Any]:
+    """Return Feast's settings for the store at `url`; none for an empty one."""
+    if not url:
+        return {}
+    parts = urlsplit(url)
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise ValueError("neither a mapping of Feast's settings nor a redis:// or rediss:// URL")
+    settings = {"username": parts.username, "password": parts.password, "db": parts.path.strip("/")}
+    found = {name: unquote(value) for name, value in settings.items() if value}
+    if any("," in value for value in found.values()):
+        raise ValueError("Feast separates its settings with commas: none may stand in a user name or password")
+    listed = [f"{name}={value}" for name, value in found.items()]
+    listed += ["ssl=true"] if parts.scheme == "rediss" else []
+    address = f"{parts.hostname}:{parts.port or 6379}"
+    return {"type": "redis", "connection_string": ",".join([address, *listed])}

@@ -32,7 +32,9 @@ def _length(text: str) -> str:
 Length = Annotated[str, AfterValidator(_length)]
 """A length of time as text: a number and one of the units s, m, h, d, w."""
 
-_SECRET_NAME = re.compile(r"connection_string|headers|password|secret|token|key$|credential|auth", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"connection_string|online_store|registry|headers|password|secret|token|key$|credential|auth", re.IGNORECASE
+)
 
 
 class Section(BaseModel):

@@ -18,7 +18,12 @@ AggregationName = Literal["count", "sum", "mean", "min", "max", "std", "distinct
 
 
 class Pivot(Section):
-    """One feature per value of a column."""
+    """One feature per value of a column.
+
+    Attributes:
+        column: the event column, by our name for it.
+        values: the values that become features, each with the value in its name.
+    """
 
     column: str
     values: list[str] = Field(min_length=1)
@@ -55,6 +60,9 @@ class FeastView(Section):
         view: the FeatureView's name; for ``user_features`` it is ``user_profile_features`` unless given.
         service: the FeatureService's name; the view's name with ``_service`` unless given.
         ttl: how far back a point-in-time join looks.
+        tags: labels of the view, for people who search Feast's registry.
+        description: what the view is, for the same.
+        owner: whom to ask about it.
     """
 
     view: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -99,6 +107,7 @@ class FeatureStore(Section):
     """Where Feast's registry and stores are. Empty values mean: in ``_feast`` below a local artifact root.
 
     Attributes:
+        project: Feast's project, the prefix of everything it stores.
         registry: a SQLAlchemy URL (recommended: several writers are safe) or a file path.
         online_store: Feast's own settings, ``{type: sqlite, path: ...}`` or ``{type: redis, connection_string: ...}``;
             or the URL of a Redis or Valkey, ``redis://:password@host:6379/0``, so that one variable can say it all.

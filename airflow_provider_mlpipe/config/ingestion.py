@@ -42,7 +42,12 @@ class Incremental(Section):
 
 
 class Deduplicate(Section):
-    """Keep one row per key: the last by `order_by` (descending, nulls last), else any one, always the same one."""
+    """Keep one row per key: the last by `order_by` (descending, nulls last), else any one, always the same one.
+
+    Attributes:
+        keys: the columns that tell rows apart, by our names for them.
+        order_by: the columns that say which row is the latest.
+    """
 
     keys: list[str] = Field(min_length=1)
     order_by: list[str] = []
@@ -73,10 +78,12 @@ class DatabaseSource(_Source):
     """A table, view or query of any database with a SQLAlchemy or DB-API driver.
 
     Attributes:
-        connection_string: a SQLAlchemy URL; or
-        conn_id: the Airflow connection (operators only).
-        table: ``name`` or ``schema.name``; or
-        query: a SELECT; values go in `parameters`, as ``:name``.
+        type: ``database``.
+        connection_string: a SQLAlchemy URL; or `conn_id`.
+        conn_id: the Airflow connection (operators only); or `connection_string`.
+        table: ``name`` or ``schema.name``; or `query`.
+        query: a SELECT, with ``:name`` where a value of `parameters` goes; or `table`.
+        parameters: the values of the query, by name.
     """
 
     type: Literal["database"]
@@ -99,7 +106,9 @@ class ApiSource(_Source):
     """A REST endpoint that answers JSON.
 
     Attributes:
+        type: ``api``.
         url: absolute, or relative to the host of `conn_id`.
+        conn_id: the Airflow connection with host, login and headers (operators only).
         headers: sent with every request; values never appear in logs.
         params: query parameters; ``{{start}}`` and ``{{end}}`` stand for the interval in ISO 8601.
         data_key: where the records are in the answer: ``tasks``, ``result.items`` or a JSONPath; the top if absent.
@@ -128,6 +137,7 @@ class FileSource(_Source):
     """Files on disk or in a bucket.
 
     Attributes:
+        type: ``file``.
         path: a file, a folder, or a glob; local or ``s3://``.
         format: told from the names unless given. ``.gz``, ``.bz2`` and ``.zst`` are unpacked on the way.
         conn_id: the Airflow connection for ``s3://`` (operators only).
@@ -143,6 +153,10 @@ Source = Annotated[DatabaseSource | ApiSource | FileSource, Field(discriminator=
 
 
 class IngestionFile(Section):
-    """The whole file: sources by name."""
+    """The whole file.
+
+    Attributes:
+        sources: what to ingest, by name.
+    """
 
     sources: dict[str, Source] = Field(min_length=1)

@@ -48,31 +48,52 @@ class Rule(Section):
 
 
 class MostlyRule(Rule):
-    """A rule on single values; `mostly` is the share of them that must hold, in (0, 1]."""
+    """A rule on single values.
+
+    Attributes:
+        mostly: the share of them that must hold, in (0, 1].
+    """
 
     mostly: float = Field(default=1.0, gt=0, le=1)
 
 
 class SchemaColumn(Rule):
-    """The column exists and is of this logical type: any width of int, float, string ... counts as one."""
+    """The column exists and is of this logical type.
+
+    Attributes:
+        type: any width of int, float, string ... counts as one. Short form: the type alone.
+    """
 
     type: LogicalType
 
 
 class Completeness(MostlyRule):
-    """The column exists and has no nulls."""
+    """The column exists and has no nulls.
+
+    Attributes:
+        column: its name. Short form: the name alone.
+    """
 
     column: str
 
 
 class Uniqueness(Rule):
-    """No two rows have the same values in these columns; rows with a null in one of them do not count."""
+    """No two rows have the same values in these columns; rows with a null in one of them do not count.
+
+    Attributes:
+        columns: the key. Short form: a name, or a list of names for a key of several columns.
+    """
 
     columns: list[str] = Field(min_length=1)
 
 
 class Range(MostlyRule):
-    """Values lie between `min` and `max`, both inclusive; nulls do not count."""
+    """Values lie between two bounds, both inclusive; nulls do not count. Short form: ``[min, max]``.
+
+    Attributes:
+        min: the lowest value that passes; unlimited if absent.
+        max: the highest value that passes; unlimited if absent.
+    """
 
     min: float | int | str | None = None
     max: float | int | str | None = None
@@ -85,7 +106,11 @@ class Range(MostlyRule):
 
 
 class Category(MostlyRule):
-    """Values are among `values`; nulls do not count."""
+    """Values are among a few; nulls do not count. Short form: the list alone.
+
+    Attributes:
+        values: the values that pass.
+    """
 
     values: list[Any] = Field(min_length=1)
 
@@ -94,6 +119,8 @@ class Freshness(Rule):
     """The newest value of a time column is at most `max_age_hours` older than the run's as_of.
 
     Attributes:
+        timestamp_column: the time column.
+        max_age_hours: the greatest age that passes.
         max_future_hours: how far after as_of a value may lie before it counts as wrong; unlimited if absent.
     """
 
@@ -151,6 +178,13 @@ class DatasetRules(Section):
     """The rules of one dataset: the seed's keys, and what goes with them.
 
     Attributes:
+        schema: the columns that must be there, and their logical types.
+        required_columns: columns without nulls.
+        unique_columns: columns, or lists of columns, whose values do not repeat.
+        range_constraints: bounds by column.
+        categorical_constraints: the values that a column may have.
+        freshness: how old the newest row may be.
+        distribution: by column, how far its distribution may be from a reference.
         allow_empty: whether a dataset without rows may pass; by default it fails, as all other rules would hold.
     """
 

@@ -7,6 +7,7 @@ those that stand in a configuration file.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
@@ -14,15 +15,17 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_mlpipe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
-    from pydantic import BaseModel
+    from pydantic import SecretStr
 
     from airflow_provider_mlpipe.artifacts import S3Options
+    from airflow_provider_mlpipe.config import Source
     from airflow_provider_mlpipe.ingestion import Connection
 
 __all__ = ["mask_secrets", "s3_options", "source_connection"]
 
+_SECRET_HEADER = re.compile("auth|token|key|secret|cookie|session|signature", re.IGNORECASE)
 _SQLALCHEMY = {"postgres": "postgresql", "mysql": "mysql+pymysql"}
 """Airflow's connection types whose SQLAlchemy name differs."""
 
@@ -73,31 +76,32 @@ def s3_options(conn_id: str | None) -> S3Options:
     )
 
 
-def mask_secrets(model: BaseModel) -> None:
-    """Make Airflow mask the secrets of a configuration wherever they might come up in a log."""
+def mask_secrets(source: Source) -> None:
+    """Make Airflow mask the secrets of a source's configuration wherever they might come up in a log."""
+    url: SecretStr | None = getattr(source, "connection_string", None)
+    headers: dict[str, SecretStr] = getattr(source, "headers", {})
+    if url is not None:
+        _mask_password(url.get_secret_value())
+    _mask_headers({name: value.get_secret_value() for name, value in headers.items()})
+
+
+def _mask_password(url: str) -> None:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
-    for secret in _secrets(model):
-        try:
-            password = make_url(secret).password
-        except ArgumentError:  # not a URL: a header such as "Bearer abc"
-            password = secret.split(" ", 1)[-1]
-        if password:
-            mask_secret(str(password))
+    try:
+        password = make_url(url).password
+    except ArgumentError:  # not a URL; the stage says so
+        return
+    if password:
+        mask_secret(str(password))
 
 
-def _secrets(value: Any) -> Iterator[str]:  # noqa: ANN401 - walks any part of a model
-    from pydantic import BaseModel, SecretStr
-
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _secrets(getattr(value, name))
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _secrets(item)
+def _mask_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        # Not every header: "Accept: application/json" masked would blacken innocent lines.
+        if _SECRET_HEADER.search(name):
+            mask_secret(value.rsplit(" ", 1)[-1])  # the token of "Bearer token"
 
 
 def _lookup(conn_id: str) -> Any:  # noqa: ANN401 - a different class in each Airflow
@@ -128,11 +132,8 @@ def _http(conn_id: str) -> Connection:
     except ValueError as error:
         raise _unusable(conn_id, "its host is not a URL", "Set host to https://api.example.com.") from error
     usual = default_headers()
-    headers = {
-        name: value if isinstance(value, str) else value.decode()
-        for name, value in session.headers.items()
-        if usual.get(name) != value
-    }
+    headers = {name: str(value) for name, value in session.headers.items() if usual.get(name) != value}
+    _mask_headers(headers)
     user, password = getattr(session.auth, "username", None), getattr(session.auth, "password", None)
     return Connection(uri=hook.base_url, headers=headers, auth=(user, password or "") if user else None)
 

@@ -1,0 +1,123 @@
+"""Airflow connections become the settings that a stage takes, secrets kept out of sight."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from airflow_provider_mlpipe import config
+from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.hooks.connections import mask_secrets, s3_options, source_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Connect = Callable[..., str]
+
+PASSWORD = "p@ss/w:rd#1"
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Make a connection known to Airflow and return its id."""
+
+    def add(**fields: Any) -> str:
+        monkeypatch.setenv("AIRFLOW_CONN_THE_ONE", json.dumps(fields))
+        return "the_one"
+
+    return add
+
+
+def test_postgres_keeps_what_libpq_understands(connect: Connect) -> None:
+    conn_id = connect(
+        conn_type="postgres", host="db", port=5433, schema="shop", login="ann", password=PASSWORD,
+        extra={"sslmode": "require", "keepalives": True, "cursor": "dictcursor"},
+    )  # fmt: skip
+
+    url = make_url(source_connection(conn_id, "database").uri)
+
+    assert (url.drivername, url.host, url.port, url.database) == ("postgresql", "db", 5433, "shop")
+    assert (url.username, url.password) == ("ann", PASSWORD)
+    assert url.query == {"sslmode": "require", "keepalives": "1"}
+
+
+@pytest.mark.parametrize(("kind", "driver"), [("mysql", "mysql+pymysql"), ("oracle+oracledb", "oracle+oracledb")])
+def test_a_database_without_its_provider_is_reached_by_the_connections_own_fields(
+    connect: Connect, kind: str, driver: str
+) -> None:
+    conn_id = connect(conn_type=kind, host="db", port=1521, schema="shop", login="ann", password=PASSWORD)
+
+    url = make_url(source_connection(conn_id, "database").uri)
+
+    assert (url.drivername, url.host, url.port, url.database) == (driver, "db", 1521, "shop")
+    assert (url.username, url.password) == ("ann", PASSWORD)
+
+
+def test_sqlite_is_a_file(connect: Connect) -> None:
+    assert source_connection(connect(conn_type="sqlite", host="/data/t.db"), "database").uri == "sqlite:////data/t.db"
+
+
+def test_http_brings_host_headers_and_login(connect: Connect) -> None:
+    conn_id = connect(
+        conn_type="http", schema="https", host="api.example.com/v1", port=8443, login="ann", password=PASSWORD,
+        extra={"X-Team": "data", "X-Shard": 7, "timeout": 30},
+    )  # fmt: skip
+
+    connection = source_connection(conn_id, "api")
+
+    assert connection.uri == "https://api.example.com/v1:8443" or connection.uri.startswith("https://api.example.com")
+    assert connection.headers == {"X-Team": "data", "X-Shard": "7"}
+    assert connection.auth == ("ann", PASSWORD)
+
+
+def test_aws_brings_endpoint_region_and_keys(connect: Connect) -> None:
+    conn_id = connect(
+        conn_type="aws", login="key-id", password=PASSWORD,
+        extra={"endpoint_url": "http://127.0.0.1:9000", "region_name": "eu-west-1"},
+    )  # fmt: skip
+
+    options = s3_options(conn_id)
+
+    assert source_connection(conn_id, "file").s3 == options
+    assert (options.endpoint_url, options.region) == ("http://127.0.0.1:9000", "eu-west-1")
+    assert (options.access_key, options.secret_key, options.session_token) == ("key-id", PASSWORD, "")
+
+
+def test_without_a_connection_s3_is_up_to_the_environment() -> None:
+    assert s3_options(None).access_key == ""
+
+
+@pytest.mark.parametrize("source_type", ["database", "api", "file"])
+def test_a_connection_that_is_not_there_is_named(source_type: str) -> None:
+    with pytest.raises(ConfigError, match="no Airflow connection named 'absent'") as caught:
+        source_connection("absent", source_type)
+
+    assert "AIRFLOW_CONN_ABSENT" in caught.value.hint
+
+
+def test_a_connection_does_not_show_its_secrets(connect: Connect) -> None:
+    conn_id = connect(conn_type="http", host="https://api", login="ann", password=PASSWORD,
+                      extra={"Authorization": "Bearer tok-4711-abc"})  # fmt: skip
+    shown = repr(source_connection(conn_id, "api"))
+
+    assert PASSWORD not in shown
+    assert "tok-4711" not in shown
+
+
+def test_secrets_of_the_file_are_masked_in_airflows_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.log import redact
+
+    monkeypatch.setenv("TRACKER_TOKEN", "tok-0815-xyz")
+    database = {"type": "database", "connection_string": "postgresql://ann:verysecret99@db/shop", "table": "users"}
+    api = {"type": "api", "url": "https://api", "headers": {
+        "Authorization": "Bearer ${TRACKER_TOKEN}", "Accept": "application/json"}}  # fmt: skip
+
+    mask_secrets(config.source(database, "a").model)
+    mask_secrets(config.source(api, "b").model)
+
+    assert redact("could not log in with verysecret99") == "could not log in with ***"
+    assert redact("refused tok-0815-xyz") == "refused ***"
+    assert redact("Accept: application/json") == "Accept: application/json"

@@ -1,0 +1,86 @@
+"""Parsing a Dag stays cheap: nothing heavy comes along with the operators, and the stages know no Airflow."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.operators.home import REPOSITORY, environment, python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAVY = {"boto3", "duckdb", "feast", "great_expectations", "ibis", "pandas", "pyarrow"}
+OPERATORS = ["base", "extract", "ingest", "job", "materialize", "validate"]
+STAGES = ["artifacts", "config", "engines", "errors", "feature_extraction", "feature_store", "ingestion",
+          "observability", "reporting", "run", "validation"]  # fmt: skip
+
+
+def loaded(code: str, home: Path) -> set[str]:
+    """Return the top-level packages that a fresh interpreter has loaded after `code`."""
+    show = "import sys, json; print('LOADED', json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
+    done = python("-c", f"{code}\n{show}", env=environment(home))
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.rpartition("LOADED ")[2]))
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The heavy packages that Airflow itself brings to every Dag file. They are not ours to answer for."""
+    home = tmp_path_factory.mktemp("home")
+    return loaded("from airflow.sdk import DAG, BaseOperator", home) & HEAVY
+
+
+def test_the_operators_bring_nothing_heavy(baseline: set[str], tmp_path: Path) -> None:
+    modules = "\n".join(f"import airflow_provider_mlpipe.operators.{name}" for name in OPERATORS)
+    code = f"from airflow_provider_mlpipe.operators import *\n{modules}"
+
+    assert loaded(code, tmp_path) & HEAVY == baseline
+
+
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "dags").glob("*.py")), ids=lambda file: file.stem)
+def test_a_dag_file_brings_nothing_heavy(file: Path, baseline: set[str], tmp_path: Path) -> None:
+    code = f"import runpy; assert runpy.run_path({str(file)!r})['dag'].tasks"
+
+    assert loaded(code, tmp_path) & HEAVY == baseline
+
+
+def test_parsing_a_dag_reads_no_file_and_looks_nothing_up(tmp_path: Path) -> None:
+    # Neither the YAML nor the connection exists, and any look at [mlpipe] or a connection would raise.
+    code = """
+from airflow.sdk import DAG
+from airflow.sdk.bases.hook import BaseHook
+from airflow.sdk.configuration import conf
+
+def refuse(*arguments, **options):
+    raise AssertionError(f"looked up at parse time: {arguments}")
+
+BaseHook.get_connection = refuse
+get = conf.get
+conf.get = lambda section, *rest, **options: refuse(section) if section == "mlpipe" else get(section, *rest, **options)
+
+from airflow_provider_mlpipe.operators import *
+
+with DAG("parse", schedule=None):
+    raw = SourceIngestOperator(task_id="i", source="s", config="absent.yaml", conn_id="absent", artifact_conn_id="absent")
+    valid = ValidateOperator(task_id="v", artifact=raw.output, config="absent.yaml", dataset="s")
+    features = ExtractFeaturesOperator(task_id="e", feature_set="f", config="absent.yaml", inputs={"users": valid.output})
+    FeastMaterializeOperator(task_id="m", artifact=features.output, config="absent.yaml", store={"project": "p"})
+"""
+    assert "airflow_provider_mlpipe" in loaded(code, tmp_path)
+
+
+def test_the_stages_know_no_airflow(tmp_path: Path) -> None:
+    code = "\n".join(f"import airflow_provider_mlpipe.{stage}" for stage in STAGES)
+
+    assert not loaded(code, tmp_path) & (HEAVY | {"airflow"})
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    from airflow_provider_mlpipe import operators
+
+    with pytest.raises(AttributeError, match="NoSuchOperator"):
+        operators.NoSuchOperator  # noqa: B018
+    assert set(operators.__all__) <= set(dir(operators))

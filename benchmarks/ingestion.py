@@ -1,0 +1,156 @@
+"""A database table to parquet: `ingest` beside pandas.read_sql in chunks of 1000, as a first version would do it.
+
+Twelve columns of mixed kinds, nulls among them. pandas gets what helps it: the schema from outside, JSON as text.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from _harness import Row, main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+POSTGRES_ROWS = 2_000_000
+SQLITE_ROWS = 500_000
+QUICK_ROWS = 5_000
+CHUNK = 1_000
+
+ROWS = [
+    Row(
+        work="PostgreSQL table to parquet",
+        ours="postgres_ours",
+        peers={"pandas chunks": ("postgres_pandas", 1 / 8)},
+    ),
+    Row(work="SQLite table to parquet", ours="sqlite_ours", peers={"pandas chunks": ("sqlite_pandas", 1 / 3)}),
+]
+
+POSTGRES_TABLE = """
+CREATE TABLE activity AS SELECT
+  n::bigint                                                            AS event_id,
+  (n * 7919 % 200000)::integer                                         AS user_id,
+  CASE WHEN n % 10 = 0 THEN NULL ELSE (n % 300)::smallint END          AS priority,
+  (ARRAY['task_started', 'task_completed', 'bug_reported'])[1 + n % 3] AS event_type,
+  (ARRAY['backend', 'frontend', 'database', 'devops'])[1 + n % 4]      AS skill,
+  CASE WHEN n % 7 = 0 THEN NULL ELSE n % 97 / 8.0::float8 END          AS hours,
+  (n % 100000 / 100.0)::numeric(12, 2)                                 AS cost,
+  n % 2 = 0                                                            AS billable,
+  timestamptz '2026-01-01 00:00Z' + n * interval '1.25 second'         AS occurred_at,
+  date '2026-01-01' + (n % 365)::integer                               AS due,
+  CASE WHEN n % 5 = 0 THEN NULL ELSE 'note ' || md5(n::text) END       AS note,
+  jsonb_build_object('task', n % 5000, 'files', n % 9)                 AS payload
+FROM generate_series(1, {rows}) AS n
+"""
+
+SQLITE_TABLE = """
+CREATE TABLE activity (event_id INTEGER, user_id INTEGER, priority SMALLINT, event_type TEXT, skill TEXT, hours FLOAT,
+  cost FLOAT, billable BOOLEAN, occurred_at TIMESTAMP, due DATE, note TEXT, payload TEXT)
+"""
+SQLITE_ROWS_SQL = """
+WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {rows})
+INSERT INTO activity SELECT
+  n, n * 7919 % 200000, CASE WHEN n % 10 = 0 THEN NULL ELSE n % 300 END,
+  CASE n % 3 WHEN 0 THEN 'task_started' WHEN 1 THEN 'task_completed' ELSE 'bug_reported' END,
+  CASE n % 4 WHEN 0 THEN 'backend' WHEN 1 THEN 'frontend' WHEN 2 THEN 'database' ELSE 'devops' END,
+  CASE WHEN n % 7 = 0 THEN NULL ELSE n % 97 / 8.0 END, n % 100000 / 100.0, n % 2 = 0,
+  strftime('%Y-%m-%d %H:%M:%S.000000', 1767225600 + n, 'unixepoch'),
+  date(1767225600 + n % 365 * 86400, 'unixepoch'),
+  CASE WHEN n % 5 = 0 THEN NULL ELSE 'note ' || n * 2654435761 END,
+  json_object('task', n % 5000, 'files', n % 9)
+FROM numbers
+"""
+
+
+@contextmanager
+def setup(quick: bool) -> Iterator[Mapping[str, Any]]:  # noqa: FBT001 - the harness calls it
+    """Fill the table in a PostgreSQL and in a SQLite of our own."""
+    # The servers that the tests start; this file runs as a script, from anywhere.
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    import psycopg
+
+    from tests import servers
+
+    with tempfile.TemporaryDirectory(prefix="mlpipe-bench-") as folder, servers.postgres() as uri:
+        with psycopg.connect(uri, autocommit=True) as target:
+            target.execute(POSTGRES_TABLE.format(rows=QUICK_ROWS if quick else POSTGRES_ROWS).encode())
+            target.execute("VACUUM ANALYZE activity")
+        database = Path(folder) / "activity.db"
+        with closing(sqlite3.connect(database)) as source, source:
+            source.execute(SQLITE_TABLE)
+            source.execute(SQLITE_ROWS_SQL.format(rows=QUICK_ROWS if quick else SQLITE_ROWS))
+        yield {"postgres": uri, "sqlite": f"sqlite:///{database}"}
+
+
+def _ours(url: str, folder: Path) -> int:
+    from airflow_provider_mlpipe.artifacts import Storage
+    from airflow_provider_mlpipe.config import source
+    from airflow_provider_mlpipe.ingestion import ingest
+    from airflow_provider_mlpipe.run import Run
+
+    declared = {"type": "database", "connection_string": url, "table": "activity"}
+    artifact = ingest(source(declared, "activity"), root=Storage(str(folder)), run=Run())
+    return artifact.manifest.rows
+
+
+def _pandas(url: str, query: str, folder: Path, schema: Any) -> int:  # noqa: ANN401 - pyarrow has no types
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import sqlalchemy
+
+    rows = 0
+    with (
+        sqlalchemy.create_engine(url).connect() as connection,
+        pq.ParquetWriter(folder / "activity.parquet", schema) as writer,
+    ):
+        for chunk in pd.read_sql(sqlalchemy.text(query), connection, chunksize=CHUNK):
+            writer.write_table(pa.Table.from_pandas(chunk, schema=schema, preserve_index=False))
+            rows += len(chunk)
+    return rows
+
+
+def postgres_ours(given: dict[str, Any], folder: Path) -> int:
+    return _ours(given["postgres"], folder)
+
+
+def postgres_pandas(given: dict[str, Any], folder: Path) -> int:
+    import pyarrow as pa
+
+    schema = _schema(pa.timestamp("us", "UTC"), pa.date32())
+    names = ["payload::text AS payload" if name == "payload" else name for name in schema.names]
+    url = given["postgres"].replace("postgresql://", "postgresql+psycopg2://")
+    return _pandas(f"{url}?options=-ctimezone%3DUTC", f"SELECT {', '.join(names)} FROM activity", folder, schema)
+
+
+def sqlite_ours(given: dict[str, Any], folder: Path) -> int:
+    return _ours(given["sqlite"], folder)
+
+
+def sqlite_pandas(given: dict[str, Any], folder: Path) -> int:
+    import pyarrow as pa
+
+    # A SELECT in text has no types in SQLite: times and dates come, and stay, as text.
+    return _pandas(given["sqlite"], "SELECT * FROM activity", folder, _schema(pa.string(), pa.string(), pa.int64()))
+
+
+def _schema(moment: Any, day: Any, flag: Any = None) -> Any:  # noqa: ANN401 - pyarrow has no types
+    import pyarrow as pa
+
+    kinds = {
+        "event_id": pa.int64(), "user_id": pa.int64(), "priority": pa.float64(), "event_type": pa.string(),
+        "skill": pa.string(), "hours": pa.float64(), "cost": pa.float64(), "billable": flag or pa.bool_(),
+        "occurred_at": moment, "due": day, "note": pa.string(), "payload": pa.string(),
+    }  # fmt: skip
+    return pa.schema(list(kinds.items()))
+
+
+CASES = {case.__name__: case for case in (postgres_ours, postgres_pandas, sqlite_ours, sqlite_pandas)}
+
+if __name__ == "__main__":
+    sys.exit(main(__file__, ROWS, CASES, setup))

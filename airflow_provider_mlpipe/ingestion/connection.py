@@ -1,0 +1,92 @@
+"""What a stage needs to know of a connection: plain settings, resolved from an Airflow connection or from a URI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from airflow_provider_mlpipe.artifacts import S3Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Connection", "location_of", "secrets_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """How to reach a source, beside what its YAML says.
+
+    Attributes:
+        uri: a database's URL, or the base address of an API.
+        headers: sent with every request, below those of the YAML.
+        auth: user and password for HTTP basic authentication.
+        s3: how to reach a bucket.
+    """
+
+    uri: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    s3: S3Options = field(default_factory=S3Options, repr=False)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every text that must not appear anywhere: passwords, tokens, keys."""
+        found = set(secrets_of(self.uri))
+        for value in self.headers.values():
+            found |= header_secrets(value)
+        if self.auth is not None:
+            found.add(self.auth[1])
+        found |= {self.s3.secret_key, self.s3.session_token}
+        return frozenset(filter(None, found))
+
+
+def header_secrets(value: str) -> set[str]:
+    """Return a header's value and, of ``Bearer abc``, also ``abc`` alone."""
+    return {value, value.rpartition(" ")[2]}
+
+
+def secrets_of(uri: str) -> frozenset[str]:
+    """Return the password in `uri`, as it stands there and decoded, and everything in its query part.
+
+    >>> sorted(secrets_of("postgresql://ann:s%40x@db/shop"))
+    ['s%40x', 's@x']
+    """
+    split = _split(uri)
+    if split is None:
+        return frozenset()
+    authority = split.netloc.rpartition("@")[0]
+    raw = authority.partition(":")[2]
+    pairs = (pair.partition("=") for pair in split.query.split("&"))
+    values = {value for name, _, value in pairs if any(word in name.lower() for word in _SECRET_WORDS)}
+    found = {raw, *values}
+    return frozenset(filter(None, found | {unquote(text) for text in found} | {quote(text, safe="") for text in found}))
+
+
+def location_of(uri: str) -> str:
+    """Return `uri` for people: without password and without its query part.
+
+    >>> location_of("postgresql://ann:secret@db:5432/shop?sslpassword=x")
+    'postgresql://ann:***@db:5432/shop'
+    """
+    split = _split(uri)
+    if split is None:
+        return uri.partition("?")[0]
+    authority, at, host = split.netloc.rpartition("@")
+    user, colon, _ = authority.partition(":")
+    shown = f"{user}{':***' if colon else ''}{at}{host}"
+    if split.netloc == "":  # sqlite:///path keeps its three slashes
+        return f"{split.scheme}://{split.path}"
+    return urlunsplit((split.scheme, shown, split.path, "", ""))
+
+
+_SECRET_WORDS = ("password", "secret", "token", "key", "signature", "sig")
+
+
+def _split(uri: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    try:
+        split = urlsplit(uri)
+    except ValueError:
+        return None
+    return split if split.scheme and "://" in uri else None

@@ -1,0 +1,201 @@
+"""The edge: what drivers, HTTP and files raise, turned into the two errors that an operator understands.
+
+`SourceUnavailableError` is worth a retry: refused, timed out, overloaded. `SourceRejectedError` is not: no such table,
+no permission, an answer that cannot be read. Classes are known by name, so that no library is imported for its errors.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_mlpipe.errors import MlpipeError, SourceRejectedError, SourceUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+__all__ = ["Edge", "is_transient"]
+
+T = TypeVar("T")
+
+_HINTS = (
+    (re.compile(r"authentication failed|access denied|no password supplied|password|SIGNATURE|INVALID_ACCESS_KEY"
+                r"|ACCESS_DENIED|\b40[13]\b", re.IGNORECASE),
+     "Check user, password or token of the connection, and what it may read."),
+    (re.compile(r"no such (table|column)|does not exist|unknown (column|database)|doesn't exist", re.IGNORECASE),
+     "Check the names in the configuration against the database."),
+    (re.compile(r"no such file|not found|NO_SUCH_", re.IGNORECASE),
+     "Check the path in the configuration, and that it can be seen from this machine."),
+    (re.compile(r"syntax", re.IGNORECASE), "Run the query in the database's own client first."),
+    (re.compile(r"No module named|Can't load plugin", re.IGNORECASE),
+     "Install the driver: pip install 'airflow-provider-mlpipe[postgres]' or [mysql]."),
+)  # fmt: skip
+
+
+class Edge:
+    """Maps the errors of one source.
+
+    Args:
+        source: its name.
+        location: where it is, without secrets.
+        secrets: texts that no message may hold.
+    """
+
+    def __init__(self, source: str, location: str, secrets: frozenset[str]) -> None:
+        self._source, self._location = source, location
+        # The longest first, so that no rest of one is left when another is a part of it.
+        self._secrets = sorted(secrets, key=len, reverse=True)
+
+    @contextmanager
+    def mapped(self) -> Iterator[None]:
+        """Turn what is raised inside into our errors."""
+        try:
+            yield
+        except MlpipeError:
+            raise
+        except Exception as error:
+            transient = is_transient(error)
+            if transient is None:
+                raise
+            # A traceback shows the cause as well: it must not say what the message hides.
+            cause = None if self._reveals(error) else error
+            raise self._ours(error, transient=transient) from cause
+
+    @contextmanager
+    def around(self, manager: AbstractContextManager[T]) -> Iterator[T]:
+        """Enter `manager` with its errors mapped; errors of the body pass through."""
+        with ExitStack() as stack:
+            with self.mapped():
+                entered = stack.enter_context(manager)
+            yield entered
+
+    def each(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield every item with the errors of taking it mapped."""
+        iterator = iter(items)
+        while True:
+            with self.mapped():
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+
+    def _ours(self, error: Exception, *, transient: bool) -> MlpipeError:
+        problem = self._clean(_problem(error))
+        if transient:
+            return SourceUnavailableError.unreachable(
+                source=self._source, location=self._location, problem=problem
+            )
+        hint = next((hint for pattern, hint in _HINTS if pattern.search(problem)), "See the source's own log.")
+        return SourceRejectedError.refused(
+            source=self._source, location=self._location, problem=problem, hint=hint
+        )
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def _reveals(self, error: BaseException | None) -> bool:
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            if any(secret in f"{error!s}{error!r}" for secret in self._secrets):
+                return True
+            error = error.__cause__ or error.__context__
+        return False
+
+
+def is_transient(error: BaseException) -> bool | None:
+    """Return whether trying again may help; None if `error` is none that a source raises."""
+    for kind in type(error).__mro__:
+        judge = _JUDGES.get(f"{kind.__module__}.{kind.__qualname__}")
+        if judge is not None:
+            return judge(error)
+    return None
+
+
+def _problem(error: Exception) -> str:
+    """Return what happened in a line or two, without the statement and what libraries add."""
+    original = getattr(error, "orig", None) or error
+    lines = [line.strip() for line in str(original).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("Query was:", "[SQL", "(Background", "^"))]
+    return " ".join(kept[:3])[:500] or type(original).__name__
+
+
+# ------------------------------------------------------------------ judges
+
+_AGAIN_STATES = ("08", "53", "57P", "57014", "40001", "40P01", "55P03", "58")
+"""SQLSTATE prefixes: connection lost, out of resources, shutting down, cancelled, conflict, lock, system error."""
+_DENIED = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|(database|role|user) .* does not exist"
+    r"|not permitted to log in|permission denied|invalid .*(option|port|uri|connection)|missing \"=\"", re.IGNORECASE
+)  # fmt: skip
+_MYSQL_AGAIN = {1040, 1053, 1203, 1205, 1213, 1317, 2002, 2003, 2006, 2013, 2055, 3024}
+_S3_REFUSED = re.compile(
+    r"ACCESS_DENIED|SIGNATURE|INVALID_ACCESS_KEY|NO_SUCH_|INVALID_|UNRECOGNIZED|HTTP status 40[0134]|Bucket.*not"
+    r"|inflate|bz2|ZSTD|LZ4|Truncated compressed|gzip|decompress", re.IGNORECASE
+)  # fmt: skip
+
+
+def _postgres(error: BaseException) -> bool:
+    state = getattr(error, "sqlstate", None)
+    if state:
+        return str(state).startswith(_AGAIN_STATES)
+    name = type(error).__name__
+    return name in {"OperationalError", "InterfaceError", "ConnectionTimeout"} and not _DENIED.search(str(error))
+
+
+def _sqlite(error: BaseException) -> bool:
+    return bool(re.search(r"database (table )?is locked|disk I/O|busy", str(error)))
+
+
+def _mysql(error: BaseException) -> bool:
+    return bool(error.args) and error.args[0] in _MYSQL_AGAIN
+
+
+def _sqlalchemy(error: BaseException) -> bool:
+    original = getattr(error, "orig", None)
+    if isinstance(original, BaseException):
+        judged = is_transient(original)
+        if judged is not None:
+            return judged
+    return type(error).__name__ in {"TimeoutError", "OperationalError", "InterfaceError"} or bool(
+        getattr(error, "connection_invalidated", False)
+    )
+
+
+def _system(error: BaseException) -> bool:
+    wrong = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+    return not isinstance(error, wrong) and not _S3_REFUSED.search(str(error))
+
+
+def _http(error: BaseException) -> bool:
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"TransportError"}) and not names & {"UnsupportedProtocol", "LocalProtocolError"}
+
+
+def _never(_: BaseException) -> bool:
+    return False
+
+
+_JUDGES: dict[str, Callable[[Any], bool]] = {
+    "adbc_driver_manager.Error": _postgres,
+    "adbc_driver_manager._lib.Error": _postgres,
+    "psycopg.Error": _postgres,
+    "psycopg2.Error": _postgres,
+    "sqlite3.Error": _sqlite,
+    "pymysql.err.MySQLError": _mysql,
+    "MySQLdb.Error": _mysql,
+    "sqlalchemy.exc.SQLAlchemyError": _sqlalchemy,
+    "httpx.HTTPError": _http,
+    "httpx.InvalidURL": _never,
+    "httpx.StreamError": _never,
+    "httpx.CookieConflict": _never,
+    "pyarrow.lib.ArrowException": _never,
+    "builtins.OSError": _system,
+    "builtins.UnicodeDecodeError": _never,
+    "builtins.ModuleNotFoundError": _never,
+}

@@ -1,0 +1,55 @@
+"""Which reader serves a configured source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_mlpipe.config import ApiSource, DatabaseSource
+from airflow_provider_mlpipe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_mlpipe.config import Configured, Source
+    from airflow_provider_mlpipe.ingestion.connection import Connection
+    from airflow_provider_mlpipe.ingestion.stream import Reader
+    from airflow_provider_mlpipe.ingestion.window import Window
+    from airflow_provider_mlpipe.run import Run
+
+__all__ = ["reader_of"]
+
+
+def reader_of(
+    source: Configured[Source], connection: Connection, *, window: Window | None, run: Run, as_of: datetime | None
+) -> Reader:
+    """Return the reader of `source`; nothing is connected yet.
+
+    Raises:
+        ConfigError: the configuration does not say where the source is.
+    """
+    model = source.model
+    if isinstance(model, DatabaseSource):
+        from airflow_provider_mlpipe.ingestion.database import database_reader
+
+        return database_reader(source, _database_uri(source, model, connection), window)
+    if isinstance(model, ApiSource):
+        from airflow_provider_mlpipe.ingestion.api import ApiReader
+
+        return ApiReader(source, model, connection, run=run, as_of=as_of)
+    from airflow_provider_mlpipe.ingestion.files import FileReader
+
+    return FileReader(source, model, connection)
+
+
+def _database_uri(source: Configured[Source], model: DatabaseSource, connection: Connection) -> str:
+    if connection.uri:
+        return connection.uri
+    if model.connection_string is not None:
+        return model.connection_string.get_secret_value()
+    raise ConfigError.invalid(
+        where=source.where("conn_id"),
+        key=f"source {source.name!r}",
+        problem="nothing says where the database is" if model.conn_id is None
+        else f"the connection {model.conn_id!r} is Airflow's, and nobody resolved it here",
+        hint="Set connection_string, or run it through SourceIngestOperator with conn_id.",
+    )  # fmt: skip

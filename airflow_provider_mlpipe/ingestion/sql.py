@@ -1,0 +1,179 @@
+"""Any database with a SQLAlchemy dialect: a streaming cursor, declared types, exact conversion.
+
+Statements are sent as text, so that values come as the driver gives them and are converted here, where what does not
+fit is reported; SQLAlchemy's own conversions raise in the middle of a stream, or round.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.errors import SourceRejectedError
+from airflow_provider_mlpipe.ingestion.connection import location_of
+from airflow_provider_mlpipe.ingestion.conversion import ColumnType, convert, schema_of
+from airflow_provider_mlpipe.ingestion.database import named_parameters
+from airflow_provider_mlpipe.ingestion.detection import Frame, detected
+from airflow_provider_mlpipe.ingestion.sqltypes import arrow_type
+from airflow_provider_mlpipe.ingestion.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, CursorResult, Engine
+
+    from airflow_provider_mlpipe.ingestion.database import DatabaseRequest
+
+__all__ = ["SqlReader"]
+
+_BEGIN = {
+    "postgresql": ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET TIME ZONE 'UTC'"),
+    "mysql": ("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET time_zone = '+00:00'"),
+    "mariadb": ("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET time_zone = '+00:00'"),
+}
+
+
+class SqlReader:
+    """Reads through SQLAlchemy."""
+
+    def __init__(self, request: DatabaseRequest) -> None:
+        self._request = request
+
+    @property
+    def location(self) -> str:
+        """The address for people."""
+        return self._request.location
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Texts that no message may hold."""
+        return self._request.secrets
+
+    @contextmanager
+    def open(self) -> Iterator[Stream]:
+        """Connect, and give the rows."""
+        engine = self._engine()
+        try:
+            with engine.connect() as connection:
+                for statement in _BEGIN.get(engine.dialect.name, ()):
+                    connection.exec_driver_sql(statement)
+                    connection.commit()
+                declared = self._declared(connection)
+                result = self._execute(connection)
+                names = list(result.keys())
+                # Without a declared type the values tell, which takes a look at all of them first.
+                known = [ColumnType(name, kind) for name in names if (kind := declared.get(name)) is not None]
+                frames = self._frames(result, names)
+                if len(known) == len(names):
+                    chunks = (convert(known, frame.values, frame.rows) for frame in frames)
+                    yield Stream(schema_of(known), chunks)
+                else:
+                    yield from self._told_by_values(frames, known, names)
+        finally:
+            engine.dispose()
+
+    def _told_by_values(self, frames: Iterator[Frame], known: list[ColumnType], names: list[str]) -> Iterator[Stream]:
+        with detected(frames, known, order=names) as stream:
+            yield stream
+
+    def _engine(self) -> Engine:
+        from sqlalchemy import create_engine, make_url
+        from sqlalchemy.exc import ArgumentError
+        from sqlalchemy.pool import NullPool
+
+        try:
+            url = make_url(self._request.uri)
+        except ArgumentError:
+            raise self._refused("this is no database URL", "Write sqlite:///path or postgresql://...") from None
+        if url.drivername in {"postgresql", "postgres"}:
+            url = url.set(drivername="postgresql+psycopg")
+        if url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}:
+            path = Path(str(url.database))
+            if not str(path).startswith("file:") and not path.is_file():
+                # SQLite would create an empty database and then find no table in it.
+                raise self._refused("there is no such file", "Check the path; `mlpipe sample` makes the sample.")
+        return create_engine(url, poolclass=NullPool, hide_parameters=True)
+
+    def _refused(self, problem: str, hint: str) -> SourceRejectedError:
+        return SourceRejectedError.refused(
+            source=self._request.name, location=location_of(self._request.uri), problem=problem, hint=hint
+        )
+
+    def _declared(self, connection: Connection) -> dict[str, Any]:
+        """Return the Arrow types of a table's columns; nothing for a query."""
+        import warnings
+
+        from sqlalchemy import inspect
+        from sqlalchemy.exc import NoSuchTableError, SAWarning
+
+        if self._request.model.table is None:
+            return {}
+        schema, name = self._request.table
+        inspector = inspect(connection)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SAWarning)  # of types it does not know: they are told from the values
+                columns = inspector.get_columns(name, schema=schema)
+        except NoSuchTableError:
+            columns = []
+        if not columns:
+            available = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+            prefix = f"{schema}." if schema else ""
+            raise self._request.no_table(prefix + found for found in available)
+        return {column["name"]: arrow_type(column["type"]) for column in columns}
+
+    def _execute(self, connection: Connection) -> CursorResult[Any]:
+        from sqlalchemy import text
+
+        request = self._request
+        quoted = connection.dialect.identifier_preparer.quote_identifier
+        parameters = dict(request.model.parameters)
+        if request.model.table is not None:
+            schema, name = request.table
+            base = f"{quoted(schema)}.{quoted(name)}" if schema else quoted(name)
+        else:
+            marked = named_parameters(str(request.model.query), parameters, lambda name: f"\0{name}\0")
+            escaped = marked.replace(":", r"\:")
+            for name in parameters:
+                escaped = escaped.replace(f"\0{name}\0", f":{name}")
+            base = f"(\n{escaped.rstrip().rstrip(';')}\n) AS mlpipe_query"
+        condition, bounds = self._window(quoted, connection.dialect.name)
+        statement = text(f"SELECT * FROM {base}{condition}")  # noqa: S608 - identifiers are quoted, values are bound
+        streaming = connection.execution_options(stream_results=True, max_row_buffer=request.model.batch_size)
+        return streaming.execute(statement, parameters | bounds)
+
+    def _window(self, quoted: Any, dialect: str) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 - a bound method
+        """Return a condition that leaves out rows outside the window, and its values.
+
+        The exact cut is made on converted values. SQLite keeps times as text in more than one spelling: there only
+        whole days are left out, and what is no time at all is read, to be reported.
+        """
+        window = self._request.window
+        if window is None:
+            return "", {}
+        column = quoted(window.column).replace(":", r"\:")
+        day = timedelta(days=2) if dialect == "sqlite" else timedelta(0)
+        values: dict[str, Any] = {"mlpipe_end": (window.end + day).replace(tzinfo=None)}
+        tests = [f"{column} < :mlpipe_end"]
+        if window.start is not None:
+            values["mlpipe_start"] = (window.start - day).replace(tzinfo=None)
+            tests.append(f"{column} >= :mlpipe_start")
+        condition = " AND ".join(tests)
+        if dialect == "sqlite":
+            values = {name: value.date().isoformat() for name, value in values.items()}
+            odd = f"{column} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' OR typeof({column}) <> 'text'"
+            condition = f"({condition}) OR ({column} IS NOT NULL AND ({odd}))"
+        if window.on_null != "exclude":
+            condition = f"({condition}) OR {column} IS NULL"
+        return f" WHERE {condition}", values
+
+    def _frames(self, result: CursorResult[Any], names: list[str]) -> Iterator[Frame]:
+        cursor: Any = result.cursor
+        size = self._request.model.batch_size
+        while True:
+            rows = cursor.fetchmany(size)
+            if not rows:
+                return
+            yield Frame(len(rows), dict(zip(names, zip(*rows, strict=True), strict=True)))

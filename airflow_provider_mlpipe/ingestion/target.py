@@ -1,0 +1,144 @@
+"""Where rows go: an artifact, or (for the small Python API) one parquet file. Both appear as a whole or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_mlpipe.artifacts import MANIFEST, ArtifactWriter, Description
+from airflow_provider_mlpipe.errors import PublishError
+from airflow_provider_mlpipe.ingestion.quarantine import quarantine_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+    from airflow_provider_mlpipe.artifacts import Storage
+    from airflow_provider_mlpipe.config import Configured, Source
+    from airflow_provider_mlpipe.run import Run
+
+__all__ = ["ArtifactTarget", "FileTarget", "Target"]
+
+
+class Target(Protocol):
+    """Opens writers with ``write(batch)`` and ``publish(...)``."""
+
+    def writer(self, schema: pa.Schema) -> AbstractContextManager[Any]:
+        """Open the place of the good rows."""
+
+    def quarantine(self) -> AbstractContextManager[Any]:
+        """Open the place of the others; its ``publish()`` returns where that is."""
+
+    def has_quarantine(self) -> bool:
+        """Whether an earlier attempt left a quarantine there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactTarget:
+    """``{root}/{dataset}/raw/{partition}``, and ``quarantine`` beside ``raw``."""
+
+    root: Storage
+    source: Configured[Source]
+    run: Run
+
+    def _description(self, stage: str) -> Description:
+        return Description(
+            dataset=self.source.model.dataset or self.source.name,
+            stage=stage,
+            run=self.run,
+            config_hash=self.source.document.text_hash,
+        )
+
+    def writer(self, schema: pa.Schema) -> ArtifactWriter:
+        """Open the artifact."""
+        return ArtifactWriter(self.root, self._description("raw"), schema)
+
+    @contextmanager
+    def quarantine(self) -> Iterator[Any]:
+        """Open the quarantine artifact."""
+        with ArtifactWriter(self.root, self._description("quarantine"), quarantine_schema()) as writer:
+            yield _Located(writer)
+
+    def has_quarantine(self) -> bool:
+        """Whether an earlier attempt published one."""
+        return self.root.below(self._description("quarantine").folder).read(MANIFEST) is not None
+
+
+@dataclass(frozen=True)
+class _Located:
+    """An artifact writer whose publish returns the address."""
+
+    writer: ArtifactWriter
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.writer.write(batch)
+
+    def publish(self) -> str:
+        return self.writer.publish({"records_failed": self.writer.rows}).uri
+
+
+@dataclass(frozen=True)
+class FileTarget:
+    """One parquet file at `path`, and ``name.quarantine.parquet`` beside it."""
+
+    path: Path
+
+    @contextmanager
+    def writer(self, schema: pa.Schema) -> Iterator[_ParquetFile]:
+        """Open the file under a temporary name."""
+        with _ParquetFile.open(self.path, schema) as file:
+            yield file
+
+    @contextmanager
+    def quarantine(self) -> Iterator[_ParquetFile]:
+        """Open the quarantine under a temporary name."""
+        with _ParquetFile.open(self._beside, quarantine_schema()) as file:
+            yield file
+
+    def has_quarantine(self) -> bool:
+        """Whether an earlier run left one."""
+        return self._beside.exists()
+
+    @property
+    def _beside(self) -> Path:
+        return self.path.with_name(f"{self.path.stem}.quarantine.parquet")
+
+
+class _ParquetFile:
+    """A parquet file that gets its name when it is complete."""
+
+    def __init__(self, path: Path, temporary: Path, writer: Any) -> None:  # noqa: ANN401 - pyarrow has no types
+        self._path, self._temporary, self._writer = path, temporary, writer
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, schema: pa.Schema) -> Iterator[_ParquetFile]:
+        import pyarrow.parquet as pq
+
+        from airflow_provider_mlpipe.artifacts.writer import plain_schema
+
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with pq.ParquetWriter(temporary, plain_schema(schema), compression="zstd") as writer:
+                yield cls(path, temporary, writer)
+        except OSError as error:
+            raise PublishError.failed(str(path), error.strerror or str(error)) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        from airflow_provider_mlpipe.artifacts.writer import plain_batch
+
+        if batch.num_rows:
+            self._writer.write_batch(plain_batch(batch))
+
+    def publish(self, metrics: Mapping[str, Any] | None = None, details: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+        self._writer.close()
+        self._temporary.replace(self._path)
+        return str(self._path) if metrics is None else dict(metrics)

@@ -1,0 +1,7 @@
+"""Reports for people: one self-contained HTML page per verdict."""
+
+from __future__ import annotations
+
+from airflow_provider_mlpipe.reporting.page import render
+
+__all__ = ["render"]

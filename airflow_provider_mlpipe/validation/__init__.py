@@ -1,0 +1,11 @@
+"""Does the data hold what its rules say? Rules from YAML, one scan, Great Expectations' judgement, a verdict.
+
+Importing this package is light; Great Expectations is imported when `validate` judges.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_mlpipe.validation.stage import validate
+from airflow_provider_mlpipe.validation.verdict import RuleResult, Verdict
+
+__all__ = ["RuleResult", "Verdict", "validate"]

@@ -1,0 +1,51 @@
+"""What a scan found for one rule: plain counts and samples, before anybody judges them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Finding", "Sample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One row that breaks a rule.
+
+    Attributes:
+        values: the values of the rule's columns, fit for JSON.
+        key: the values of the dataset's key columns, to find the row again.
+        rows: how many rows are like that, for duplicates.
+    """
+
+    values: dict[str, Any]
+    key: dict[str, Any] = field(default_factory=dict)
+    rows: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        counted = {} if self.rows is None else {"rows": self.rows}
+        return {"values": self.values, "key": self.key, **counted}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The facts about one rule.
+
+    Attributes:
+        missing: rows that the rule does not look at, as they have no value (null, NaN).
+        unexpected: rows that break it.
+        samples: up to five of them.
+        observed: what an aggregate rule looks at: a count, a type, an instant, a statistic.
+        detail: what else there is to say, as a clause.
+        problem: why the rule could not run, as a sentence; then nothing else counts.
+        skipped: why it does not apply, as a sentence; then nothing else counts.
+    """
+
+    missing: int = 0
+    unexpected: int = 0
+    samples: tuple[Sample, ...] = ()
+    observed: Any = None
+    detail: str = ""
+    problem: str = ""
+    skipped: str = ""

@@ -1,0 +1,150 @@
+"""The rows under judgement, as a scan addresses them: one relation whose columns are named by position.
+
+Positions instead of names, because parquet allows what SQL does not: names that differ only in case, quotes, keywords.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.engines import quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_provider_mlpipe.artifacts import Artifact
+    from airflow_provider_mlpipe.engines import DuckDBEngine
+
+__all__ = ["MIXED", "ORDERED", "Frame", "logical_type"]
+
+RELATION = "judged"
+_GIVEN = "judged_as_given"
+MIXED = b"mlpipe.mixed"
+"""Metadata key of a field that holds values of several types as text; only a pandas frame can."""
+
+ORDERED = frozenset({"string", "int", "float", "decimal", "timestamp", "date", "time", "bool"})
+"""The logical types that have a smallest and a greatest value worth showing."""
+
+TEMPORAL = frozenset({"timestamp", "date", "time", "duration"})
+NESTED = frozenset({"list", "struct", "map"})
+MAX_TEXT = 200
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An artifact or a table, readable through an engine.
+
+    Attributes:
+        engine: holds the relation.
+        schema: the Arrow schema.
+        rows: how many.
+        artifact: where the rows come from; its footers spare a scan. None for a table in memory.
+        types: DuckDB's type by column.
+    """
+
+    engine: DuckDBEngine
+    schema: pa.Schema
+    rows: int
+    artifact: Artifact | None = None
+    types: tuple[str, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of_artifact(cls, engine: DuckDBEngine, artifact: Artifact) -> Frame:
+        """Make the rows of an artifact readable."""
+        engine.view(_GIVEN, artifact)
+        types = _name_by_position(engine, len(artifact.schema))
+        return cls(engine, artifact.schema, artifact.manifest.rows, artifact, types)
+
+    @classmethod
+    def of_table(cls, engine: DuckDBEngine, table: pa.Table) -> Frame:
+        """Make the rows of an Arrow table readable."""
+        if not table.num_columns:
+            return cls(engine, table.schema, table.num_rows)
+        engine.connection.register(_GIVEN, table)
+        return cls(engine, table.schema, table.num_rows, None, _name_by_position(engine, table.num_columns))
+
+    @cached_property
+    def names(self) -> dict[str, int]:
+        """The position of every column."""
+        return {name: position for position, name in enumerate(self.schema.names)}
+
+    def sql(self, name: str) -> str:
+        """Return how SQL addresses a column."""
+        return f"c{self.names[name]}"
+
+    def duckdb_type(self, name: str) -> str:
+        """Return DuckDB's type of a column."""
+        return self.types[self.names[name]]
+
+    def logical(self, name: str) -> str:
+        """Return the logical type of a column."""
+        return logical_type(self.schema.field(self.names[name]))
+
+    def is_null(self, name: str) -> str:
+        """Return the SQL condition under which a column has no value: null, or not a number."""
+        place = self.sql(name)
+        return f"({place} IS NULL OR isnan({place}))" if self.logical(name) == "float" else f"({place} IS NULL)"
+
+    def shown(self, name: str) -> str:
+        """Return SQL for a value as people read it: numbers as they are, all else as text of bounded length."""
+        place, kind = self.sql(name), self.logical(name)
+        if kind in {"int", "float", "bool"}:
+            return place
+        if kind == "timestamp":
+            return f"replace(CAST({place} AS VARCHAR), ' ', 'T')"
+        return f"left(CAST({place} AS VARCHAR), {MAX_TEXT})"
+
+    def row(self, expressions: list[str], parameters: list[Any] | None = None) -> tuple[Any, ...]:
+        """Return one row of aggregates over all rows."""
+        return self.engine.row(f"SELECT {', '.join(expressions)} FROM {RELATION}", parameters)  # noqa: S608
+
+    def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of a query in which ``{rows}`` stands for the relation."""
+        return self.engine.rows(sql.replace("{rows}", RELATION), parameters)
+
+
+def _name_by_position(engine: DuckDBEngine, width: int) -> tuple[str, ...]:
+    positions = ", ".join(f"c{position}" for position in range(width))
+    engine.connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW {RELATION}({positions}) AS SELECT * FROM {quote(_GIVEN)}"  # noqa: S608
+    )
+    return tuple(str(row[1]) for row in engine.rows(f"DESCRIBE {RELATION}"))
+
+
+def logical_type(field: pa.Field) -> str:
+    """Return what kind of values a column holds, whatever their width: the words of the YAML's ``schema``.
+
+    Beyond those: ``time``, ``duration``, ``map``, ``null`` (no value at all, so any type), ``mixed``, ``other``.
+    """
+    import pyarrow.types as kinds
+
+    if field.metadata and MIXED in field.metadata:
+        return "mixed"
+    kind = field.type
+    if kinds.is_dictionary(kind):
+        kind = kind.value_type
+    for word, tests in _tests().items():
+        if any(getattr(kinds, test)(kind) for test in tests):
+            return word
+    return "other"
+
+
+def _tests() -> dict[str, tuple[str, ...]]:
+    return {
+        "string": ("is_string", "is_large_string", "is_string_view"),
+        "int": ("is_integer",),
+        "float": ("is_floating",),
+        "bool": ("is_boolean",),
+        "timestamp": ("is_timestamp",),
+        "date": ("is_date",),
+        "decimal": ("is_decimal",),
+        "binary": ("is_binary", "is_large_binary", "is_binary_view", "is_fixed_size_binary"),
+        "list": ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view"),
+        "struct": ("is_struct",),
+        "map": ("is_map",),
+        "time": ("is_time",),
+        "duration": ("is_duration",),
+        "null": ("is_null",),
+    }

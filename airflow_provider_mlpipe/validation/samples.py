@@ -1,0 +1,66 @@
+"""Fetching a few rows that break a rule, in the same order every time, with the key that finds them again."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.errors import MAX_SAMPLES
+from airflow_provider_mlpipe.validation.findings import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_mlpipe.validation.frame import Frame
+
+__all__ = ["duplicates", "json_clean", "offenders"]
+
+
+def offenders(
+    frame: Frame, names: Sequence[str], key: Sequence[str], condition: str, parameters: list[Any]
+) -> tuple[Sample, ...]:
+    """Return up to five rows for which the SQL `condition` holds: the values of `names`, and of `key`."""
+    others = [name for name in key if name not in names]
+    shown = [frame.shown(name) for name in (*others, *names)]
+    rows = frame.query(
+        f"SELECT {', '.join(shown)} FROM {{rows}} WHERE {condition} ORDER BY ALL LIMIT {MAX_SAMPLES}",  # noqa: S608
+        parameters,
+    )
+    samples = []
+    for row in rows:
+        values = [json_clean(value) for value in row]
+        samples.append(
+            Sample(
+                key=dict(zip(others, values[: len(others)], strict=True)),
+                values=dict(zip(names, values[len(others) :], strict=True)),
+            )
+        )
+    return tuple(samples)
+
+
+def duplicates(frame: Frame, names: Sequence[str], condition: str) -> tuple[Sample, ...]:
+    """Return the five keys that stand in the most rows."""
+    places = ", ".join(frame.sql(name) for name in names)
+    shown = ", ".join(frame.shown(name) for name in names)
+    rows = frame.query(
+        f"SELECT {shown}, times FROM (SELECT {places}, count(*) AS times FROM {{rows}} WHERE {condition} "  # noqa: S608
+        f"GROUP BY {places} HAVING count(*) > 1) ORDER BY times DESC, {places} LIMIT {MAX_SAMPLES}"
+    )
+    return tuple(
+        Sample(values=dict(zip(names, map(json_clean, row[:-1]), strict=True)), rows=int(row[-1])) for row in rows
+    )
+
+
+def json_clean(value: Any) -> Any:  # noqa: ANN401 - what DuckDB or pyarrow hands out
+    """Return a value that JSON has a word for.
+
+    >>> json_clean(float("inf")), json_clean(Decimal("1.50")), json_clean("2026-01-14T02:00:00+00")
+    ('Infinity', '1.50', '2026-01-14T02:00:00Z')
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, str):
+        return f"{value[:-3]}Z" if value.endswith("+00") and value[10:11] == "T" else value
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return str(value)

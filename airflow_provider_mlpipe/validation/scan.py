@@ -1,0 +1,158 @@
+"""Computing what all rules need, together, in a few narrow statements grouped by kind of fact.
+
+Tier 0 reads parquet footers, tier 1 profiles the columns (`profile`), tier 2 counts what breaks a rule and only where
+the profile leaves that open: a range whose extremes lie inside is settled, a key is grouped by its hash. Tier 3
+fetches sample rows, only of rules that fail.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.errors import did_you_mean
+from airflow_provider_mlpipe.validation import drift, freshness, membership, ranges, samples, uniqueness
+from airflow_provider_mlpipe.validation.findings import Finding
+from airflow_provider_mlpipe.validation.profile import profile
+from airflow_provider_mlpipe.validation.rules import (
+    ColumnExists,
+    Drift,
+    Fresh,
+    HasRows,
+    InRange,
+    InSet,
+    NotNull,
+    OfType,
+    Rule,
+    Unique,
+)
+from airflow_provider_mlpipe.validation.wording import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_mlpipe.validation.frame import Frame
+    from airflow_provider_mlpipe.validation.profile import ColumnProfile
+
+__all__ = ["Scan"]
+
+logger = logging.getLogger(__name__)
+
+
+class Scan:
+    """One pass over a frame for a list of rules.
+
+    Attributes:
+        columns: the profile of every column.
+        findings: what was found, by rule id.
+    """
+
+    def __init__(self, frame: Frame, rules: Sequence[Rule]) -> None:
+        self._frame = frame
+        self._key = _key_columns(frame, rules)
+        self.columns: dict[str, ColumnProfile] = profile(frame)
+        self._ranges = ranges.count_outside(frame, [rule for rule in rules if isinstance(rule, InRange)], self.columns)
+        self.findings: dict[str, Finding] = {rule.rule_id: self._guarded(rule) for rule in rules}
+
+    def _guarded(self, rule: Rule) -> Finding:
+        """Return the finding of a rule; what the engine refuses to compute is a finding, too."""
+        import duckdb
+
+        missing = [name for name in rule.columns if name not in self._frame.names]
+        if missing and not isinstance(rule, ColumnExists):
+            return Finding(skipped=f"the data has no {columns(missing)}")
+        try:
+            return self._find(rule)
+        except duckdb.Error as error:
+            logger.debug("rule %s could not run", rule.rule_id, exc_info=True)
+            return Finding(problem=_sentence(error))
+
+    @singledispatchmethod
+    def _find(self, rule: Rule) -> Finding:
+        """Return what was found for a rule."""
+        raise NotImplementedError(type(rule).__name__)
+
+    @_find.register
+    def _(self, rule: HasRows) -> Finding:
+        return Finding(observed=self._frame.rows, unexpected=int(self._frame.rows == 0))
+
+    @_find.register
+    def _(self, rule: ColumnExists) -> Finding:
+        names = list(self._frame.names)
+        if rule.column in self._frame.names:
+            return Finding()
+        return Finding(unexpected=1, detail=did_you_mean(rule.column, names).strip())
+
+    @_find.register
+    def _(self, rule: OfType) -> Finding:
+        found = self._frame.logical(rule.column)
+        return Finding(
+            observed=rule.type if found == "null" else found, unexpected=int(found not in {rule.type, "null"})
+        )
+
+    @_find.register
+    def _(self, rule: NotNull) -> Finding:
+        nulls = self._nulls(rule.column)
+        condition = self._frame.is_null(rule.column)
+        return Finding(unexpected=nulls, samples=self._samples(rule, nulls, rule.mostly, self._frame.rows, condition))
+
+    @_find.register
+    def _(self, rule: Unique) -> Finding:
+        return uniqueness.find(self._frame, rule)
+
+    @_find.register
+    def _(self, rule: InRange) -> Finding:
+        counted = self._ranges[rule.rule_id]
+        if isinstance(counted, str):
+            return Finding(problem=counted)
+        return self._of_values(rule, rule.mostly, counted, *ranges.condition(self._frame, rule))
+
+    @_find.register
+    def _(self, rule: InSet) -> Finding:
+        problem = membership.problem(self._frame, rule)
+        if problem:
+            return Finding(problem=problem)
+        condition, parameters = membership.condition(self._frame, rule)
+        (counted,) = self._frame.row([f"count(*) FILTER (WHERE {condition})"], parameters)
+        return self._of_values(rule, rule.mostly, counted, condition, parameters)
+
+    @_find.register
+    def _(self, rule: Fresh) -> Finding:
+        return freshness.find(self._frame, rule)
+
+    @_find.register
+    def _(self, rule: Drift) -> Finding:
+        return drift.find(self._frame, rule)
+
+    def _of_values(self, rule: Rule, mostly: float, counted: int, condition: str, parameters: list[Any]) -> Finding:
+        nulls = self._nulls(rule.column)
+        present = self._frame.rows - nulls
+        found = self._samples(rule, counted, mostly, present, condition, parameters)
+        return Finding(missing=nulls, unexpected=counted, samples=found)
+
+    def _samples(
+        self, rule: Rule, unexpected: int, mostly: float, of: int, condition: str, parameters: list[Any] | None = None
+    ) -> tuple[samples.Sample, ...]:
+        """Return sample rows if so many rows break the rule that it will fail."""
+        if not unexpected or (of - unexpected) / of >= mostly:
+            return ()
+        return samples.offenders(self._frame, rule.columns, self._key, condition, parameters or [])
+
+    def _nulls(self, name: str) -> int:
+        return self.columns[name].nulls or 0
+
+
+def _key_columns(frame: Frame, rules: Sequence[Rule]) -> tuple[str, ...]:
+    """Return the columns that find a row again: those of the first unique key whose columns are all there."""
+    keys = (rule.columns for rule in rules if isinstance(rule, Unique))
+    return next((key for key in keys if all(name in frame.names for name in key)), ())
+
+
+def _sentence(error: Exception) -> str:
+    """Return what DuckDB says without its prefix, position marks and query."""
+    import duckdb
+
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return "it needs more memory than the engine's memory_limit and could not spill; raise memory_limit"
+    return "the engine cannot compute it: " + str(error).splitlines()[0]

@@ -1,0 +1,168 @@
+"""The validation stage: judge an artifact by its dataset's rules and put the verdict beside the data."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.artifacts.artifact import REPORT, SUITE, VERDICT
+from airflow_provider_mlpipe.artifacts.storage import join
+from airflow_provider_mlpipe.engines import DuckDBEngine
+from airflow_provider_mlpipe.errors import ArtifactError, ConfigError, MlpipeError, redact
+from airflow_provider_mlpipe.observability import Metrics, Stopwatch
+from airflow_provider_mlpipe.reporting import render
+from airflow_provider_mlpipe.run import instant
+from airflow_provider_mlpipe.validation.frame import Frame
+from airflow_provider_mlpipe.validation.rules import rules_of
+from airflow_provider_mlpipe.validation.samples import json_clean
+from airflow_provider_mlpipe.validation.scan import Scan
+from airflow_provider_mlpipe.validation.verdict import RuleResult, Verdict, in_report_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from airflow_provider_mlpipe.artifacts import Artifact
+    from airflow_provider_mlpipe.config import Configured, DatasetRules
+    from airflow_provider_mlpipe.engines import DuckDBSettings
+    from airflow_provider_mlpipe.validation.judgement import Judgement
+    from airflow_provider_mlpipe.validation.profile import ColumnProfile
+    from airflow_provider_mlpipe.validation.rules import Rule
+
+__all__ = ["count_results", "judge_frame", "validate"]
+
+logger = logging.getLogger(__name__)
+
+ENGINE = "duckdb"
+
+
+def validate(
+    artifact: Artifact,
+    rules: Configured[DatasetRules],
+    *,
+    as_of: datetime,
+    engine: DuckDBSettings | None = None,
+) -> Verdict:
+    """Judge `artifact` and write suite, report and verdict beside its data, the verdict last.
+
+    Rules that fail do not raise here: ask the verdict (`Verdict.passed`, `Verdict.raise_if_blocked`).
+
+    Args:
+        artifact: the rows.
+        rules: the dataset's rules, as `config.dataset_rules` returns them.
+        as_of: the instant that freshness is measured against: the end of the run's data interval.
+        engine: what the computation may take.
+
+    Raises:
+        ConfigError: a rule that no data could make sense of.
+        ArtifactError: the data cannot be read, or the verdict cannot be written.
+    """
+    stopwatch = Stopwatch()
+    as_of = instant(as_of)
+    listed = rules_of(rules, as_of)
+    with DuckDBEngine.open(engine) as opened:
+        try:
+            judgement, scan = judge_frame(Frame.of_artifact(opened, artifact), listed, rules.name)
+        except Exception as error:
+            raise _mapped(error, artifact) from error
+    results = in_report_order(judgement.results)
+    counts = count_results(results, artifact.manifest.rows)
+    counts.update(stopwatch.readings())
+    report = join(artifact.uri, REPORT)
+    verdict = Verdict(artifact=artifact, dataset=rules.name, results=results, counts=counts, report=report)
+    summary = _summary(verdict, rules, as_of, scan.columns.values())
+    artifact.write_beside(SUITE, _json(judgement.suite))
+    artifact.write_beside(REPORT, render(summary).encode())
+    artifact.write_beside(VERDICT, _json(judgement.document({"mlpipe": summary})))
+    logger.info("validated %s: %s", redact(artifact.uri), "passed" if verdict.passed else "blocked")
+    return verdict
+
+
+def count_results(results: Iterable[RuleResult], rows: int) -> Metrics:
+    """Return the counts of a verdict by the names of the metric registry; skipped rules are not among the checks."""
+    listed = list(results)
+    failed = [result for result in listed if result.failed]
+    skipped = sum(result.status == "skipped" for result in listed)
+    return Metrics(
+        total_checks=len(listed) - skipped,
+        passed=sum(result.passed for result in listed),
+        failed=len(failed),
+        errors=sum(result.severity == "ERROR" for result in failed),
+        warnings=sum(result.severity == "WARNING" for result in failed),
+        skipped=skipped,
+        rows_validated=rows,
+    )
+
+
+def judge_frame(frame: Frame, rules: Sequence[Rule], dataset: str) -> tuple[Judgement, Scan]:
+    """Scan a frame and judge what was found: the one way from rules to results, for artifacts and tables alike."""
+    # Importing GX costs seconds of CPU, and is worth it only now that there is something to judge.
+    from airflow_provider_mlpipe.validation.judgement import judge_all
+
+    scan = Scan(frame, rules)
+    return judge_all(frame, rules, scan.findings, dataset), scan
+
+
+def _summary(
+    verdict: Verdict, rules: Configured[DatasetRules], as_of: datetime, columns: Iterable[ColumnProfile]
+) -> dict[str, Any]:
+    """Return what ``_validation.json`` says below ``meta.mlpipe``; the report is drawn from it alone."""
+    manifest = verdict.artifact.manifest
+    return {
+        "passed": verdict.passed,
+        "fingerprint": verdict.artifact.fingerprint,
+        "dataset": verdict.dataset,
+        "as_of": as_of.isoformat(),
+        "counts": dict(verdict.counts),
+        "report": redact(verdict.report),
+        "artifact": redact(verdict.artifact.uri),
+        "stage": manifest.stage,
+        "run": manifest.run,
+        "engine": ENGINE,
+        "config": rules.document.name,
+        "command": _command(verdict, rules, as_of),
+        "rules": [result.as_dict() for result in verdict.results],
+        "columns": [column.as_dict() for column in columns],
+    }
+
+
+def _command(verdict: Verdict, rules: Configured[DatasetRules], as_of: datetime) -> str:
+    """Return how to do this again by hand; nothing for rules that stand in no file."""
+    if not rules.document.lines:
+        return ""
+    words = ["mlpipe", "validate", redact(verdict.artifact.uri), "--config", rules.document.name]
+    return shlex.join([*words, "--dataset", rules.name, "--as-of", as_of.isoformat()])
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(_clean(document), indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
+    """Return `value` without what JSON has no word for: infinities, NaN, tuples."""
+    if isinstance(value, dict):
+        return {str(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(item) for item in value]
+    return json_clean(value)
+
+
+def _mapped(error: Exception, artifact: Artifact) -> Exception:
+    """Return an exception of ours for what the engine or the storage raised."""
+    import duckdb
+
+    if isinstance(error, MlpipeError) or not isinstance(error, (duckdb.Error, OSError, ValueError)):
+        return error
+    artifact.check_parts()  # says it better if the data was replaced or damaged meanwhile
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return ConfigError.invalid(
+            where="engine", key="memory_limit", problem="too little to scan the data", hint="Raise memory_limit."
+        )
+    problem = redact(str(error).splitlines()[0]) if str(error) else type(error).__name__
+    return ArtifactError(
+        f"artifact {redact(artifact.uri)} cannot be read: {problem}",
+        hint="Check that the storage is reachable; if it is, run the stage that wrote it again.",
+        uri=redact(artifact.uri),
+    )

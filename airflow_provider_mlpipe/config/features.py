@@ -123,7 +123,7 @@ class FeatureStore(Section):
     read_back: PositiveInt = 100
     on_empty: Literal["fail", "skip", "allow"] = "fail"
 
-    @field_validator("online_store", mode="before")
+    @field_validator("online_store", mode="before", json_schema_input_type=dict[str, Any] | str)
     @classmethod
     def _from_url(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the YAML
         return _store_of(value) if isinstance(value, str) else value

@@ -148,6 +148,11 @@ class Distribution(Rule):
     min_rows: int = Field(default=100, ge=1)
 
 
+# The short forms: each is turned into its long one before it is read. What an editor should accept stands beside its
+# use, as json_schema_input_type.
+_Bounds = Annotated[list[float | int | str | None], Field(min_length=2, max_length=2)]
+
+
 def _type_short(value: Any) -> Any:  # noqa: ANN401
     return {"type": value} if isinstance(value, str) else value
 
@@ -188,11 +193,21 @@ class DatasetRules(Section):
         allow_empty: whether a dataset without rows may pass; by default it fails, as all other rules would hold.
     """
 
-    columns: dict[str, Annotated[SchemaColumn, BeforeValidator(_type_short)]] = Field(default={}, alias="schema")
-    required_columns: list[Annotated[Completeness, BeforeValidator(_column_short)]] = []
-    unique_columns: list[Annotated[Uniqueness, BeforeValidator(_key_short)]] = []
-    range_constraints: dict[str, Annotated[Range, BeforeValidator(_range_short)]] = {}
-    categorical_constraints: dict[str, Annotated[Category, BeforeValidator(_values_short)]] = {}
+    columns: dict[
+        str, Annotated[SchemaColumn, BeforeValidator(_type_short, json_schema_input_type=LogicalType | SchemaColumn)]
+    ] = Field(default={}, alias="schema")
+    required_columns: list[
+        Annotated[Completeness, BeforeValidator(_column_short, json_schema_input_type=str | Completeness)]
+    ] = []
+    unique_columns: list[
+        Annotated[Uniqueness, BeforeValidator(_key_short, json_schema_input_type=str | list[str] | Uniqueness)]
+    ] = []
+    range_constraints: dict[
+        str, Annotated[Range, BeforeValidator(_range_short, json_schema_input_type=_Bounds | Range)]
+    ] = {}
+    categorical_constraints: dict[
+        str, Annotated[Category, BeforeValidator(_values_short, json_schema_input_type=list[Any] | Category)]
+    ] = {}
     freshness: Freshness | None = None
     distribution: dict[str, Distribution] = {}
     allow_empty: bool = False

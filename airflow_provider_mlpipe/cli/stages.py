@@ -1,0 +1,217 @@
+"""One stage at a time: ``ingest``, ``validate``, ``extract``, ``materialize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from airflow_provider_mlpipe.cli.options import (
+    AsOf,
+    Inputs,
+    IntervalEnd,
+    IntervalStart,
+    Json,
+    Root,
+    interval_of,
+    open_artifact,
+    pairs,
+    storage,
+)
+from airflow_provider_mlpipe.cli.results import results, table
+from airflow_provider_mlpipe.errors import ConfigError, DataRejectedError
+from airflow_provider_mlpipe.run import Interval, Run, instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import Console
+
+    from airflow_provider_mlpipe.artifacts import Artifact
+
+__all__ = ["add_to"]
+
+IngestionConfig = Annotated[Path, typer.Option("--config", help="The ingestion file.")]
+ValidationConfig = Annotated[Path, typer.Option("--config", help="The validation file.")]
+FeatureConfig = Annotated[Path, typer.Option("--config", help="The feature file.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(ingest)
+    app.command()(validate)
+    app.command()(extract)
+    app.command()(materialize)
+
+
+def ingest(
+    source: Annotated[str, typer.Argument(help="The source's name in the file.")],
+    config: IngestionConfig = Path("config/ingestion_config.yaml"),
+    root: Root = "./artifacts",
+    interval_start: IntervalStart = None,
+    interval_end: IntervalEnd = None,
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """Read a source and publish its rows as a raw artifact.
+
+    The interval is [start, end), or the day that ends at --as-of. The same interval lands in the same place again.
+    """
+    from airflow_provider_mlpipe import config as configs
+    from airflow_provider_mlpipe import ingestion
+
+    with results(as_json=as_json) as out:
+        settings = configs.source(config, source)
+        interval = interval_of(as_of, interval_start, interval_end)
+        run = Run(task_id=f"ingest.{source}", interval=interval)
+        with out.progress(f"ingesting {source}") as progress:
+            artifact = ingestion.ingest(settings, root=storage(root), run=run, progress=progress)
+        out.emit(_described(artifact), lambda console: _show(artifact, artifact.manifest.metrics, console))
+
+
+def validate(
+    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="The artifact's URI or folder.")],
+    config: ValidationConfig = Path("config/validation_config.yaml"),
+    dataset: Annotated[
+        str | None, typer.Option(help="The rules' name in the file; the artifact's dataset if absent.")
+    ] = None,
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> int:
+    """Judge an artifact by the rules of a dataset; leaves suite, verdict and report beside the data.
+
+    Exits with 1 if a rule of severity ERROR failed. --as-of is the end of the artifact's own interval if absent.
+    """
+    from airflow_provider_mlpipe import config as configs
+    from airflow_provider_mlpipe import validation
+
+    with results(as_json=as_json) as out:
+        opened = open_artifact(artifact)
+        rules = configs.dataset_rules(config, dataset or opened.manifest.dataset)
+        moment = instant(as_of) if as_of is not None else _interval([opened]).end
+        with out.progress(f"validating {rules.name}"):
+            verdict = validation.validate(opened, rules, as_of=moment)
+        document = {
+            "passed": verdict.passed,
+            "dataset": rules.name,
+            "artifact": verdict.artifact.uri,
+            "report": verdict.report,
+            "counts": dict(verdict.counts),
+            "verdict": verdict.artifact.verdict(),
+            "summary": verdict.summary(),
+        }
+        if not verdict.passed and as_json:
+            out.emit({**document, "error": _rejection(verdict)}, lambda _console: None)
+            return DataRejectedError.exit_code
+
+        def people(console: Console) -> None:
+            console.print(verdict.summary(), markup=False)
+            console.print(f"report: {verdict.report}", markup=False)
+
+        if verdict.passed or as_json:
+            out.emit(document, people)
+        verdict.raise_if_blocked()
+    return 0
+
+
+def extract(
+    feature_set: Annotated[str, typer.Argument(metavar="SET", help="The feature set's name in the file.")],
+    config: FeatureConfig = Path("config/feature_config.yaml"),
+    inputs: Inputs = None,
+    root: Root = "./artifacts",
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """Compute a feature set from validated artifacts: --input users=URI --input activity=URI.
+
+    --as-of is the end of the inputs' interval if absent.
+    """
+    from airflow_provider_mlpipe import config as configs
+    from airflow_provider_mlpipe import feature_extraction
+
+    with results(as_json=as_json) as out:
+        settings = configs.feature_set(config, feature_set)
+        opened = {role: open_artifact(uri) for role, uri in pairs(inputs, option="--input").items()}
+        interval = interval_of(as_of) or _interval(opened.values())
+        run = Run(task_id=f"extract.{feature_set}", interval=interval)
+        with out.progress(f"extracting {feature_set}"):
+            made = feature_extraction.extract(settings, opened, root=storage(root), run=run, as_of=interval.end)
+        normalized = made.normalized.uri if made.normalized is not None else None
+        document = {**_described(made.artifact), "normalized": normalized, "metrics": dict(made.metrics)}
+        out.emit(document, lambda console: _show(made.artifact, made.metrics, console))
+
+
+def materialize(
+    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="The feature artifact's URI or folder.")],
+    config: FeatureConfig = Path("config/feature_config.yaml"),
+    root: Root = "./artifacts",
+    as_json: Json = False,
+) -> None:
+    """Put a feature artifact online, if all that it was computed from has passed; then read back and compare."""
+    from airflow_provider_mlpipe import config as configs
+    from airflow_provider_mlpipe import feature_store
+
+    with results(as_json=as_json) as out:
+        store = configs.feature_store(config).model
+        opened = open_artifact(artifact)
+        with out.progress(f"materializing {opened.manifest.dataset}"):
+            done = feature_store.materialize(opened, store, root=storage(root))
+        document = {
+            "view": done.view,
+            "rows": done.rows,
+            "rows_read_back": done.rows_read_back,
+            "mismatches": done.mismatches,
+            "skipped": done.skipped,
+            "metrics": dict(done.metrics),
+            "artifact": opened.uri,
+        }
+
+        def people(console: Console) -> None:
+            if done.skipped:
+                console.print(f"nothing was put online: {done.skipped}", markup=False)
+            found = f"{done.rows_read_back} read back, {done.mismatches} differ"
+            console.print(f"{done.view}: {done.rows} rows online, {found}", markup=False)
+
+        out.emit(document, people)
+
+
+def _interval(artifacts: Iterable[Artifact]) -> Interval:
+    """Return the interval that the artifacts have in common.
+
+    Raises:
+        ConfigError: they have none, or not the same.
+    """
+    found = {tuple(artifact.manifest.run.get("interval") or ()) for artifact in artifacts}
+    if len(found) != 1 or not (ends := found.pop()):
+        problem = "the artifacts come from different intervals" if len(found) > 1 else "the artifact tells no interval"
+        raise ConfigError.invalid(where="--as-of", key="as_of", problem=problem, hint="Give --as-of TIME.")
+    return Interval(start=ends[0], end=ends[1])
+
+
+def _rejection(verdict: Any) -> dict[str, Any]:  # noqa: ANN401 - Verdict, imported late
+    try:
+        verdict.raise_if_blocked()
+    except DataRejectedError as error:
+        return error.as_dict()
+    return {}
+
+
+def _described(artifact: Artifact) -> dict[str, Any]:
+    manifest = artifact.manifest
+    return {
+        "artifact": artifact.uri,
+        "dataset": manifest.dataset,
+        "stage": manifest.stage,
+        "rows": manifest.rows,
+        "bytes": manifest.bytes,
+        "fingerprint": manifest.fingerprint,
+        "metrics": manifest.metrics,
+        "details": manifest.details,
+    }
+
+
+def _show(artifact: Artifact, metrics: Mapping[str, Any], console: Console) -> None:
+    manifest = artifact.manifest
+    console.print(table(f"{manifest.dataset} ({manifest.stage})", ("metric", "value"), list(metrics.items())))
+    console.print(f"artifact: {artifact.uri}", markup=False)

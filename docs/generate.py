@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pages import configuration, errors, metrics
+from pages import cli, configuration, errors, features, metrics, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,8 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "metrics.md": ("airflow_provider_mlpipe/observability/metrics.py", metrics.page),
     "errors.md": ("airflow_provider_mlpipe/errors.py", errors.page),
     "configuration.md": ("airflow_provider_mlpipe/config/", configuration.page),
+    "cli.md": ("airflow_provider_mlpipe/cli/", cli.page),
+    "features.md": ("airflow_provider_mlpipe/feature_extraction/catalog/", features.page),
 }
 """By page: what it is made from, and how."""
 
@@ -34,7 +36,7 @@ def generated() -> dict[str, str]:
         f"{REFERENCE}/{name}": HEAD.format(source=f"`{source}`") + make().rstrip() + "\n"
         for name, (source, make) in PAGES.items()
     }
-    return {**pages, **configuration.schemas()}
+    return {**pages, **schemas.files()}
 
 
 def stale(files: dict[str, str]) -> list[str]:

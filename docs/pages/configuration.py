@@ -1,4 +1,4 @@
-"""docs/reference/configuration.md, from the pydantic models of the YAML files; and their JSON Schemas."""
+"""docs/reference/configuration.md, from the pydantic models of the YAML files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-__all__ = ["keys", "page", "schemas"]
+__all__ = ["keys", "page"]
 
 FILES: dict[str, tuple[str, list[type[Section]]]] = {
     "ingestion_config.yaml": (
@@ -48,8 +48,8 @@ def page() -> str:
         "# Configuration\n",
         (
             "Three YAML files, or the same as Python mappings. `${NAME}` and `${NAME:-default}` stand for environment "
-            "variables anywhere in a value. A key that nobody reads is refused, with the closest one that somebody does; "
-            "every message names file and line. `mlpipe check` holds a file against this page.\n"
+            "variables anywhere in a value. A key that nobody reads is refused, with the closest one that somebody "
+            "does; every message names file and line. `mlpipe check` holds a file against this page.\n"
         ),
     ]
     described: set[type[Section]] = set()
@@ -66,11 +66,6 @@ def keys() -> dict[str, list[str]]:
     """Return the keys of every model, by its name."""
     models = _with_inner([model for _, roots in FILES.values() for model in roots])
     return {model.__name__: [_key(name, field) for name, field in model.model_fields.items()] for model in models}
-
-
-def schemas() -> dict[str, str]:
-    """Return the exported JSON Schemas, by path in the repository."""
-    return {}
 
 
 def _section(model: type[Section]) -> str:

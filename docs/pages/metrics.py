@@ -24,8 +24,8 @@ def page() -> str:
     parts = [
         "# Metrics\n",
         (
-            "The same names stand in an artifact's manifest (`metrics`), in XCom (key `metrics`), in the output of `mlpipe` "
-            "and, below `mlpipe.`, in Airflow's metrics.\n"
+            "The same names stand in an artifact's manifest (`metrics`), in XCom (key `metrics`), in the output of "
+            "`mlpipe` and, below `mlpipe.`, in Airflow's metrics.\n"
         ),
     ]
     for stage, heading in STAGES.items():

@@ -16,10 +16,11 @@ from airflow_provider_mlpipe.observability import REGISTRY
 REPO = Path(__file__).parents[2]
 REFERENCE = REPO / "docs/reference"
 SCHEMAS = "airflow_provider_mlpipe/config/schemas"
+"""Generated too, outside of docs/."""
 
 sys.path.insert(0, str(REPO / "docs"))
 
-from pages import configuration  # noqa: E402 - the generator is a script, not part of the package
+from pages import cli, configuration, features  # noqa: E402 - the generator is a script, not part of the package
 
 CODES = sorted(
     kind.code for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.MlpipeError)
@@ -42,8 +43,7 @@ def cells(page: str) -> set[str]:
 def copy(tmp_path: Path) -> Path:
     """What the generator reads and writes, where it may be damaged."""
     shutil.copytree(REPO / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("__pycache__"))
-    if (REPO / SCHEMAS).exists():
-        shutil.copytree(REPO / SCHEMAS, tmp_path / SCHEMAS)
+    shutil.copytree(REPO / SCHEMAS, tmp_path / SCHEMAS)
     return tmp_path
 
 
@@ -58,12 +58,14 @@ def test_a_stale_and_a_missing_page_are_named_and_then_repaired(copy: Path) -> N
     before = metrics.read_text()
     metrics.write_text(before.replace("rows", "cows"))
     errors_page.unlink()
+    (copy / SCHEMAS / "features.json").write_text("{}")
 
     checked = generate(copy, "--check")
 
     assert checked.returncode == 1
     assert "docs/reference/metrics.md is not in step" in checked.stderr
     assert "docs/reference/errors.md is not in step" in checked.stderr
+    assert f"{SCHEMAS}/features.json is not in step" in checked.stderr
     assert "configuration.md" not in checked.stderr
     assert not errors_page.exists(), "--check writes nothing"
 
@@ -103,3 +105,29 @@ def test_links_inside_the_pages_lead_somewhere() -> None:
 
     assert links
     assert links <= headings
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands()))
+def test_every_command_and_option_is_described(name: str) -> None:
+    text = (REFERENCE / "cli.md").read_text()
+    section = text.split(f"## mlpipe {name}\n")[1].split("\n## ")[0]
+
+    assert f"| [`{name}`](#mlpipe-{name}) |" in text
+    for parameter in cli.commands()[name].params:
+        for option in parameter.opts:
+            assert f"`{option}" in section or parameter.param_type_name == "argument", option
+    for line in section.splitlines():
+        if line.startswith("| `"):
+            assert line.rstrip("| ").rpartition("|")[2].strip(), f"no help: {line}"
+
+
+@pytest.mark.parametrize("entity", sorted(features.DOMAINS))
+def test_every_feature_of_the_catalog_is_described(entity: str) -> None:
+    text = (REFERENCE / "features.md").read_text()
+    offered = features.offered(entity).features
+
+    assert offered
+    for feature in offered:
+        section = text.split(f"### {feature.name}\n")[1].split("\n#")[0]
+        for fact in ("Unit", "Range", "Formula"):
+            assert f"- {fact}: " in section, feature.name

@@ -16,6 +16,7 @@
     · PublishError (Transient)             the disk is full, the bucket refused: nothing was published
   x StoreError                             the feature store
     · StoreUnavailableError (Transient)    not reachable, locked
+    · StoreRejectedError (Terminal)        the store answered, and asking again does not change its answer
     · GateClosedError (Terminal)           no passed verdict for exactly this content
     · ReadBackError (Terminal)             the online store does not hold what the artifact says
 
@@ -51,6 +52,7 @@ __all__ = [
     "SourceRejectedError",
     "SourceUnavailableError",
     "StoreError",
+    "StoreRejectedError",
     "StoreUnavailableError",
     "Terminal",
     "Transient",
@@ -248,6 +250,11 @@ class FeatureError(Terminal, MlpipeError):
     exit_code = 2
 
     @classmethod
+    def because(cls, *, where: str, feature: str, problem: str, hint: str = "") -> FeatureError:
+        """Name the feature, or the set, and what stands in its way."""
+        return cls(f"{where}: {feature}: {problem}", hint=hint, where=where, feature=feature)
+
+    @classmethod
     def missing_input(cls, *, where: str, feature: str, column: str, source: str, available: list[str]) -> FeatureError:
         """A selected feature reads a column that its input does not have."""
         return cls(
@@ -341,6 +348,12 @@ class StoreUnavailableError(Transient, StoreError):
     """The registry or the online store is not reachable, or locked by another writer."""
 
     code = "store.unavailable"
+
+
+class StoreRejectedError(Terminal, StoreError):
+    """The store answered, and trying again changes nothing: a wrong password, rows that it cannot hold."""
+
+    code = "store.rejected"
 
 
 class GateClosedError(Terminal, StoreError):

@@ -51,7 +51,17 @@ _ALL = (
     Metric(name="features", stage="extract", unit="features", meaning="Features computed per entity."),
     Metric(name="events_read", stage="extract", unit="rows", meaning="Events of the input artifacts."),
     Metric(name="missing_values", stage="extract", unit="values", meaning="Nulls among the feature values."),
+    Metric(name="events_null_key", stage="extract", unit="rows", meaning="Events of the longest window without an "
+           "entity key; left out."),
+    Metric(name="events_unknown_entity", stage="extract", unit="rows", meaning="Events of the longest window whose "
+           "entity is not among the entities; left out."),
+    Metric(name="entities_null_key", stage="extract", unit="rows", meaning="Rows of the entities without a key; left "
+           "out."),
     Metric(name="rows_materialized", stage="materialize", unit="rows", meaning="Feature rows written online."),
+    Metric(name="rows_skipped", stage="materialize", unit="rows", meaning="Feature rows left out because "
+           "newer ones are online."),
+    Metric(name="gate_overridden", stage="materialize", unit="runs", meaning="1 if require_validation: "
+           "false let through what the gate would have refused."),
     Metric(name="rows_read_back", stage="materialize", unit="rows", meaning="Entities read back from the online store "
            "and compared."),
     Metric(name="mismatches", stage="materialize", unit="rows", meaning="Entities whose online values differ from the "

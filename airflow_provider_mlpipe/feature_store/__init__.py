@@ -1,0 +1,13 @@
+"""Feast, made safe: from a feature artifact to the online store, and back for a check.
+
+`materialize` writes, `read_online` reads, `open_store` hands out the `feast.FeatureStore` itself for everything else
+(training sets, a feature server). There is no repository folder: definitions are made from the artifact, settings from
+the ``feature_store`` section of the YAML.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_mlpipe.feature_store.materialization import Materialization, materialize
+from airflow_provider_mlpipe.feature_store.online import open_store, read_online
+
+__all__ = ["Materialization", "materialize", "open_store", "read_online"]

@@ -1,0 +1,108 @@
+"""Feast's store itself, and reading features of entities from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.feature_store.locks import held
+from airflow_provider_mlpipe.feature_store.settings import WHERE, Settings
+from airflow_provider_mlpipe.feature_store.translation import translated
+
+if TYPE_CHECKING:
+    from airflow_provider_mlpipe.artifacts import Storage
+    from airflow_provider_mlpipe.config import FeatureStore
+
+__all__ = ["connect", "open_store", "read_online"]
+
+
+def open_store(store: FeatureStore, root: Storage) -> Any:  # noqa: ANN401 - feast has no types
+    """Return the `feast.FeatureStore`, for training sets, a feature server, and whatever else Feast does.
+
+    Example::
+
+        feast_store = open_store(FeatureStore(), Storage("artifacts"))
+        feast_store.get_historical_features(entity_df, features=["user_profile_features:skill_score_backend"]).to_df()
+
+    Raises:
+        ConfigError: the settings are wrong.
+        StoreUnavailableError: the registry does not answer.
+    """
+    settings = Settings.of(store, root)
+    if settings.registry_is_file:
+        return connect(settings)
+    # Two that open a new registry at once would both create its tables.
+    with held(settings.lock_for_registry, what="the registry"):
+        return connect(settings)
+
+
+def connect(settings: Settings) -> Any:  # noqa: ANN401 - feast has no types
+    """Return the store with its registry read."""
+    config = settings.repo_config()
+    with translated(settings.secrets, doing="open its registry"):
+        import feast
+
+        opened = feast.FeatureStore(config=config)
+        _ = opened.registry
+    return opened
+
+
+def read_online(
+    store: FeatureStore,
+    *,
+    root: Storage,
+    view: str,
+    entity_rows: list[dict[str, Any]],
+    features: list[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Return features of entities from the online store, one mapping per entity row, in their order.
+
+    An entity that is not online has None for every feature.
+
+    Args:
+        store: where Feast is.
+        root: the artifact root.
+        view: the feature view.
+        entity_rows: keys, e.g. ``[{"user_id": "u1"}]``.
+        features: names; all of the view if None.
+
+    Raises:
+        ConfigError: no such view or feature, or a row lacks the entity's key.
+        StoreUnavailableError: the registry or the online store does not answer.
+    """
+    settings = Settings.of(store, root)
+    opened = open_store(store, root)
+    with translated(settings.secrets, doing=f"read {view!r}"):
+        views = {found.name: found for found in opened.registry.list_feature_views(opened.project)}
+        if view not in views:
+            raise ConfigError.unknown_name(
+                where=WHERE,
+                kind="feature view",
+                name=view,
+                known=views,
+                hint="Materialize a feature artifact first: mlpipe materialize ARTIFACT.",
+            )
+        known = [feature.name for feature in views[view].features]
+        chosen = known if features is None else features
+        for name in chosen:
+            if name not in known:
+                raise ConfigError.unknown_name(where=view, kind="feature", name=name, known=known)
+        keys = [column.name for column in views[view].entity_columns]
+        _check_keys(view, entity_rows, keys)
+        if not entity_rows or not chosen:
+            return [dict(row) for row in entity_rows]
+        rows = [{key: row[key] for key in keys} for row in entity_rows]
+        answer = opened.get_online_features(features=[f"{view}:{name}" for name in chosen], entity_rows=rows).to_dict()
+    return [{name: answer[name][position] for name in (*keys, *chosen)} for position in range(len(rows))]
+
+
+def _check_keys(view: str, rows: list[dict[str, Any]], keys: list[str]) -> None:
+    for row in rows:
+        for given in row:
+            if given not in keys:
+                raise ConfigError.unknown_name(where=view, kind="entity key", name=given, known=keys)
+        for key in keys:
+            if row.get(key) is None:
+                raise ConfigError.invalid(
+                    where=view, key="entity_rows", problem=f"a row has no {key!r}", hint=f"Write {{{key!r}: ...}}."
+                )

@@ -1,0 +1,196 @@
+"""From the ``feature_store`` section and the artifact root to Feast's configuration, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.artifacts.storage import local_path
+from airflow_provider_mlpipe.errors import ConfigError, redact
+from airflow_provider_mlpipe.feature_store.translation import hidden_values, translated
+
+if TYPE_CHECKING:
+    from airflow_provider_mlpipe.artifacts import Storage
+    from airflow_provider_mlpipe.config import FeatureStore
+
+__all__ = ["FOLDER", "Settings"]
+
+FOLDER = "_feast"
+"""Below the artifact root: the registry, the online store and the offline data, unless they are elsewhere."""
+
+WHERE = "feature_store"
+
+_OFFLINE_STORE = "airflow_provider_mlpipe.feature_store.feast_offline.MlpipeOfflineStore"
+_REGISTRY_STORE = "airflow_provider_mlpipe.feature_store.feast_registry.AtomicFileRegistryStore"
+
+SQLITE_WAIT_SECONDS = 60
+"""How long a registry on SQLite waits for another writer; Feast's writes to it take milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where Feast is, with nothing left open.
+
+    Attributes:
+        project: Feast's project.
+        registry: a SQLAlchemy URL, or a path if `registry_is_file`.
+        online: Feast's settings of the online store, complete.
+        root: the artifact root, which holds the offline data.
+    """
+
+    project: str
+    registry: str
+    registry_is_file: bool
+    online: dict[str, Any]
+    root: Storage
+
+    @classmethod
+    def of(cls, store: FeatureStore, root: Storage) -> Settings:
+        """Fill in what the section leaves open.
+
+        Raises:
+            ConfigError: the artifact root is a bucket, which cannot hold a registry or an online store, and the
+                section names none; or a place is named that cannot work.
+        """
+        online = _online(store, root)
+        registry, is_file = _registry(store, root)
+        return cls(project=store.project, registry=registry, registry_is_file=is_file, online=online, root=root)
+
+    @property
+    def online_type(self) -> str:
+        """Feast's name of the kind of online store."""
+        return str(self.online["type"])
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The online store's file, if it is SQLite."""
+        return Path(self.online["path"]) if self.online_type == "sqlite" else None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must not stand in a message."""
+        return hidden_values({"registry": self.registry, **self.online})
+
+    def lock_for_writing(self, view: str) -> Path:
+        """The lock of whoever writes online: per file for SQLite, which has one writer, else per view."""
+        scope = f"{self.online['path']}" if self.online_type == "sqlite" else f"{self.online} {self.project} {view}"
+        return self._lock("online", scope)
+
+    @property
+    def lock_for_registry(self) -> Path:
+        """The lock of whoever changes the registry."""
+        return self._lock("registry", self.registry)
+
+    def _lock(self, kind: str, scope: str) -> Path:
+        folder = Path(self.root.path(f"{FOLDER}/locks")) if self.root.is_local else _locks_of_this_machine()
+        return folder / f"{kind}-{hashlib.sha256(scope.encode()).hexdigest()[:16]}.lock"
+
+    def repo_config(self) -> Any:  # noqa: ANN401 - feast has no types
+        """Return Feast's configuration.
+
+        Raises:
+            ConfigError: Feast refuses the settings.
+        """
+        self.make_folders()
+        with translated(self.secrets, doing="read its settings", refusal=ConfigError):
+            from feast import RepoConfig
+
+            config = RepoConfig(
+                project=self.project,
+                provider="local",
+                registry=self._registry_config(),
+                online_store=dict(self.online),
+                offline_store={"type": _OFFLINE_STORE, "s3": self.root.options},
+                # Short transactions leave room for readers of SQLite; larger ones only cost memory elsewhere.
+                materialization={"online_write_batch_size": 1_000 if self.online_type == "sqlite" else 10_000},
+                entity_key_serialization_version=3,
+            )
+            _ = config.online_store, config.registry  # Feast reads these late: find mistakes here
+        return config
+
+    def make_folders(self) -> None:
+        """Create the folders of files that Feast and SQLite do not create themselves."""
+        files = [self.sqlite_path, Path(self.registry) if self.registry_is_file else _sqlite_file(self.registry)]
+        for file in files:
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+
+    def _registry_config(self) -> dict[str, Any]:
+        common = {"path": self.registry, "cache_ttl_seconds": 60}
+        if self.registry_is_file:
+            return {**common, "registry_type": "file", "registry_store_type": _REGISTRY_STORE}
+        engine: dict[str, Any] = {"echo": False, "pool_pre_ping": True}
+        if self.registry.startswith("sqlite"):
+            engine["connect_args"] = {"timeout": SQLITE_WAIT_SECONDS}
+        # Without the last line, readers are refused for as long as a materialisation runs.
+        return {
+            **common,
+            "registry_type": "sql",
+            "sqlalchemy_config_kwargs": engine,
+            "serve_features_while_materializing": True,
+        }
+
+
+def _online(store: FeatureStore, root: Storage) -> dict[str, Any]:
+    online = dict(store.online_store) or {"type": "sqlite"}
+    kind = online.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise ConfigError.invalid(
+            where=WHERE,
+            key="feature_store.online_store.type",
+            problem="the kind of online store is missing",
+            hint="Write {type: sqlite} or {type: redis, connection_string: 'host:port'}.",
+        )
+    if kind == "sqlite":
+        if not online.get("path"):
+            online["path"] = _below(root, "online.db", key="feature_store.online_store")
+        else:
+            online["path"] = local_path(str(online["path"]))
+    return online
+
+
+def _registry(store: FeatureStore, root: Storage) -> tuple[str, bool]:
+    text = store.registry.strip()
+    if not text:
+        return f"sqlite:///{_below(root, 'registry.db', key='feature_store.registry')}", False
+    scheme, found, _ = text.partition("://")
+    if not found or scheme == "file":
+        return local_path(text), True
+    if scheme in {"s3", "gs", "gcs", "az", "hdfs", "http", "https"}:
+        raise ConfigError.invalid(
+            where=WHERE,
+            key="feature_store.registry",
+            problem=f"a registry file on {scheme}:// loses what writers do at the same time",
+            hint="Give an SQL URL such as postgresql+psycopg://user@host/feast, or a local path.",
+        )
+    if scheme == "postgresql":
+        text = "postgresql+psycopg" + text[len(scheme) :]
+    file = _sqlite_file(text)
+    return (f"sqlite:///{file.absolute()}" if file is not None else text), False
+
+
+def _sqlite_file(url: str) -> Path | None:
+    if not url.startswith("sqlite:///") or ":memory:" in url:
+        return None
+    return Path(url.removeprefix("sqlite:///").partition("?")[0])
+
+
+def _below(root: Storage, name: str, *, key: str) -> str:
+    if root.is_local:
+        return root.path(f"{FOLDER}/{name}")
+    raise ConfigError.invalid(
+        where=WHERE,
+        key=key,
+        problem=f"must be given, because the artifact root {redact(root.uri)} is a bucket, which cannot hold it",
+        hint="Set feature_store.registry to an SQL URL (postgresql+psycopg://user@host/feast) or a local path, and "
+        "feature_store.online_store to {type: redis, connection_string: 'host:port'} or {type: sqlite, path: ...}.",
+    )
+
+
+def _locks_of_this_machine() -> Path:
+    import getpass
+
+    return Path(tempfile.gettempdir()) / f"mlpipe-locks-{getpass.getuser()}"

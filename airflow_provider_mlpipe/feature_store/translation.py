@@ -1,0 +1,149 @@
+"""Feast at arm's length: its warnings and prints stay here, its exceptions become ours, its secrets stay secret."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.errors import (
+    MlpipeError,
+    StoreRejectedError,
+    StoreUnavailableError,
+    redact,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["hidden_values", "quiet", "translated"]
+
+_SECRET_KEY = re.compile(r"password|passwd|secret|token|credential|access_key|api_key", re.IGNORECASE)
+_PASSWORD_IN_URL = re.compile(r"://[^\s:/@]*:([^\s@]+)@")
+_ASSIGNMENT = re.compile(r"(?:^|[,;&?\s])(?P<name>[\w\-]+)=(?P<value>[^,;&\s]+)")
+
+_UNAVAILABLE = frozenset(
+    {
+        "redis.exceptions.ConnectionError",
+        "redis.exceptions.TimeoutError",
+        "redis.exceptions.BusyLoadingError",
+        "redis.exceptions.ReadOnlyError",
+        "redis.exceptions.OutOfMemoryError",
+        "redis.exceptions.ClusterDownError",
+        "sqlalchemy.exc.OperationalError",
+        "sqlalchemy.exc.TimeoutError",
+        "sqlalchemy.exc.InterfaceError",
+        "psycopg.OperationalError",
+        "psycopg.errors.OperationalError",
+        "sqlite3.OperationalError",
+        "feast.errors.ConcurrentVersionConflict",
+        "botocore.exceptions.EndpointConnectionError",
+    }
+)
+"""Exceptions, by full name (the libraries may be absent), after which a later try may succeed."""
+
+_REJECTED = frozenset({"redis.exceptions.AuthenticationError", "redis.exceptions.AuthorizationError"})
+"""Of those, the ones (by inheritance) that a later try does not help."""
+
+_LASTING = re.compile(
+    r"no such (table|column)|password authentication failed|does not exist|permission denied|unable to open database"
+    r"|readonly database|has no column|access denied",
+    re.IGNORECASE,
+)
+"""What an OperationalError says when it is not a passing trouble."""
+
+
+def hidden_values(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the secrets in a store's settings, longest first, so that they can be cut out of any message.
+
+    >>> hidden_values({"connection_string": "cache:6379,password=pa55,db=0", "registry": "mysql://u:pw@h/d"})
+    ('pa55', 'pw')
+    """
+    found: set[str] = set()
+    for key, value in settings.items():
+        text = str(value)
+        if _SECRET_KEY.search(key):
+            found.add(text)
+        found |= {match for match in _PASSWORD_IN_URL.findall(text) if match}
+        found |= {m["value"] for m in _ASSIGNMENT.finditer(text) if _SECRET_KEY.search(m["name"])}
+    return tuple(sorted(found, key=lambda text: (-len(text), text)))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep to ourselves what Feast warns of and prints; our own log says what matters.
+
+    Importing Feast also changes the process's warning filters, which is undone here. Dropped are what Feast itself
+    warns of and notes (that its registry cache was filled, say), and what Ibis 12 provokes from DuckDB 2 whenever it
+    looks at a table; nothing else.
+    """
+    theirs = logging.getLogger("feast")
+    level = theirs.level
+    theirs.setLevel(max(level, logging.WARNING))
+    try:
+        with _quiet_warnings():
+            yield
+    finally:
+        theirs.setLevel(level)
+
+
+@contextmanager
+def _quiet_warnings() -> Iterator[None]:
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.filterwarnings("ignore", message=r"fetch_arrow_table\(\) is deprecated", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", module=r"feast(\..*)?$")
+        yield
+
+
+@contextmanager
+def translated(
+    secrets: tuple[str, ...], *, doing: str, refusal: type[MlpipeError] = StoreRejectedError
+) -> Iterator[None]:
+    """Run Feast quietly, and turn what it or a store raises into one of our errors, without secrets.
+
+    Args:
+        secrets: values to cut out of messages.
+        doing: what was tried, after "the feature store could not ...".
+        refusal: the error for what is not a passing trouble.
+    """
+    try:
+        with quiet():
+            yield
+    except MlpipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - Feast raises what its stores raise, and any of it may hold a secret
+        raise _ours(error, secrets, doing, refusal) from _clean(error, secrets)
+
+
+def _ours(error: Exception, secrets: tuple[str, ...], doing: str, refusal: type[MlpipeError]) -> MlpipeError:
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    text = hide(str(error) or type(error).__name__, secrets)
+    text = text.partition("\n[SQL:")[0].strip()
+    message = f"the feature store could not {doing}: {type(error).__name__}: {text[:1000]}"
+    passing = bool(names & _UNAVAILABLE) or isinstance(error, (ConnectionError, TimeoutError))
+    if passing and not names & _REJECTED and not _LASTING.search(text):
+        return StoreUnavailableError(
+            message, hint="Check that the registry and the online store are up; then try again."
+        )
+    return refusal(message, hint="Compare the feature_store section with what the registry and the online store say.")
+
+
+def hide(text: str, secrets: tuple[str, ...]) -> str:
+    """Cut secrets out of a message."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return redact(text)
+
+
+def _clean(error: BaseException, secrets: tuple[str, ...]) -> BaseException | None:
+    """Return `error` as the cause to show, unless it or what led to it would show a secret."""
+    link: BaseException | None = error
+    while link is not None:
+        if hide(str(link), secrets) != str(link):
+            return None
+        link = link.__cause__ or link.__context__
+    return error

@@ -89,7 +89,7 @@ class SourceIngestOperator(MlpipeOperator):
         )
         return artifact.uri
 
-    def _configured(self) -> Configured[Source]:  # type: ignore[type-arg, valid-type]
+    def _configured(self) -> Configured[Source]:
         from airflow_provider_mlpipe import config
 
         found = config.source(self.find_config(self.config), self.source)

@@ -3,41 +3,50 @@
 Not a test: `tests.operators.home` starts it with an AIRFLOW_HOME of its own. Importing Airflow, Great Expectations and
 Feast costs many times what a run on the sample costs, so one process takes several runs.
 
-Usage: ``python driver.py OUTPUT.json DAG_ID DATE [DATE ...]``
+Usage: ``python driver.py OUTPUT.json STEPS.json``, where a step is ``{"dag_id", "date", "env", "online"}``: the
+environment is set before the run, and the features of the entities in ``online`` are read after it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from airflow.models.dagbag import DagBag
+from airflow.dag_processing.dagbag import DagBag
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.sdk import timezone
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+MARK = "=== run ==="
+"""Stands in the log before every run."""
 
-def main(output: str, dag_id: str, *dates: str) -> None:
-    """Run the Dag for each date, in the order given. The date ``none`` means a run without a logical date."""
-    bag = DagBag(include_examples=False)
+
+def main(output: str, steps: str) -> None:
+    """Run the steps, in the order given. A date of null means a run without a logical date."""
+    bag = DagBag()
     if bag.import_errors:
         raise SystemExit(f"Dag files do not import: {bag.import_errors}")
-    runs = []
-    for date in dates:
-        run = bag.dags[dag_id].test(logical_date=None if date == "none" else timezone.parse(date))
-        runs.append(
+    outcomes = []
+    for step in json.loads(steps):
+        print(MARK, flush=True)
+        os.environ.update(step["env"])
+        date = step["date"] and timezone.parse(step["date"])
+        run = bag.dags[step["dag_id"]].test(logical_date=date)
+        outcomes.append(
             {
                 "run_id": run.run_id,
                 "state": str(run.state),
                 "interval": [str(run.data_interval_start), str(run.data_interval_end)],
-                "tasks": tasks(dag_id, run.run_id),
+                "tasks": tasks(run.dag_id, run.run_id),
+                "online": online(step["online"]) if step["online"] else [],
             }
         )
-    Path(output).write_text(json.dumps(runs), encoding="utf-8")
+    Path(output).write_text(json.dumps(outcomes), encoding="utf-8")
 
 
 def tasks(dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
@@ -59,6 +68,19 @@ def tasks(dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
 
 def name(thing: Any) -> str:
     return thing.task_id if thing.map_index < 0 else f"{thing.task_id}[{thing.map_index}]"
+
+
+def online(users: list[str]) -> list[dict[str, Any]]:
+    """Return what Feast answers for these users, the store being where `[mlpipe]` and the example YAML say."""
+    from airflow_provider_mlpipe import config
+    from airflow_provider_mlpipe.artifacts import Storage
+    from airflow_provider_mlpipe.feature_store import read_online
+    from airflow_provider_mlpipe.hooks import settings
+    from tests.operators.home import REPOSITORY
+
+    store = config.feature_store(REPOSITORY / "config" / "feature_config.yaml").model
+    rows = [{"user_id": user} for user in users]
+    return read_online(store, root=Storage(settings.artifact_root()), view="user_profile_features", entity_rows=rows)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-__all__ = ["REPOSITORY", "Airflow", "airflow", "environment", "python"]
+__all__ = ["REPOSITORY", "Airflow", "Run", "Step", "airflow", "environment", "new_airflow", "python"]
 
 REPOSITORY = Path(__file__).parents[2]
+MARK = "=== run ==="
+"""What `driver` writes before every run."""
+
 SECONDS = 240
 """A process that takes longer has hung."""
 
@@ -78,14 +81,32 @@ class Airflow:
         """Run ``airflow ...``."""
         return python("-m", "airflow", *arguments, env=environment(self.home, **self.env))
 
-    def run(self, dag_id: str, *dates: str) -> Runs:
-        """Run a Dag for each date, in this order, in one process."""
+    def run(self, *steps: Step) -> list[Run]:
+        """Run the steps in this order, in one process."""
         output = self.home / "runs.json"
         output.unlink(missing_ok=True)
         driver = str(Path(__file__).with_name("driver.py"))
-        done = python(driver, str(output), dag_id, *dates, env=environment(self.home, **self.env))
+        plan = json.dumps([asdict(step) for step in steps])
+        path = str(REPOSITORY)  # for `tests.operators`
+        done = python(driver, str(output), plan, env=environment(self.home, PYTHONPATH=path, **self.env))
         assert output.exists(), done.stdout + done.stderr
-        return Runs([Run(**run) for run in json.loads(output.read_text())], log=done.stdout + done.stderr)
+        logs = done.stdout.split(MARK)[1:]
+        return [Run(**run, log=log) for run, log in zip(json.loads(output.read_text()), logs, strict=True)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A Dag to run for a date, None meaning a run without one.
+
+    Attributes:
+        env: set before the run, and from then on.
+        online: users whose features are read from the online store after the run.
+    """
+
+    dag_id: str
+    date: str | None
+    env: dict[str, str] = field(default_factory=dict)
+    online: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -96,6 +117,8 @@ class Run:
     state: str
     interval: list[str]
     tasks: dict[str, dict[str, Any]]
+    online: list[dict[str, Any]]
+    log: str
 
     @property
     def states(self) -> dict[str, str]:
@@ -107,28 +130,16 @@ class Run:
         return self.tasks[task]["xcoms"][key]
 
 
-@dataclass(frozen=True)
-class Runs:
-    """The runs of one process, in order, and everything it logged."""
-
-    runs: list[Run]
-    log: str
-
-    def __getitem__(self, position: int) -> Run:
-        return self.runs[position]
-
-    @property
-    def only(self) -> Run:
-        """The one run there is."""
-        (run,) = self.runs
-        return run
-
-
-@pytest.fixture
-def airflow(tmp_path: Path) -> Airflow:
-    """An Airflow of the test's own, with an empty database and no Dags."""
-    home = tmp_path / "airflow"
+def new_airflow(folder: Path) -> Airflow:
+    """Return an Airflow in `folder` with an empty database and no Dags."""
+    home = folder / "airflow"
     shutil.copytree(_migrated(), home)
     # The file that Airflow wrote for itself names the folder that it was written for.
     (home / "airflow.cfg").unlink(missing_ok=True)
     return Airflow(home)
+
+
+@pytest.fixture
+def airflow(tmp_path: Path) -> Airflow:
+    """An Airflow of the test's own."""
+    return new_airflow(tmp_path)

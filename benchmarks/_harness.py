@@ -185,7 +185,7 @@ def _show(comparisons: Sequence[Comparison], *, as_json: bool) -> None:
 
 def _line(found: Comparison) -> tuple[str, ...]:
     return (
-        found.work, found.peer, f"{found.ours_cpu_s:.2f}", f"{found.peer_cpu_s:.2f}", f"1/{1 / found.ratio:.1f}",
-        f"1/{1 / found.target:.1f}", f"{found.ours_peak_mb:.0f}", f"{found.peer_peak_mb:.0f}",
+        found.work, found.peer, f"{found.ours_cpu_s:.2f}", f"{found.peer_cpu_s:.2f}", f"{found.ratio:.3f}",
+        f"{found.target:.3f}", f"{found.ours_peak_mb:.0f}", f"{found.peer_peak_mb:.0f}",
         "ok" if found.ok else "MISSED",
     )  # fmt: skip

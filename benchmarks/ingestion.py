@@ -45,7 +45,7 @@ CREATE TABLE activity AS SELECT
   date '2026-01-01' + (n % 365)::integer                               AS due,
   CASE WHEN n % 5 = 0 THEN NULL ELSE 'note ' || md5(n::text) END       AS note,
   jsonb_build_object('task', n % 5000, 'files', n % 9)                 AS payload
-FROM generate_series(1, {rows}) AS n
+FROM generate_series(1, {rows}::bigint) AS n
 """
 
 SQLITE_TABLE = """

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["offered", "page"]
 
-INTRODUCTION = """Name them in `features:` of a set in `feature_config.yaml`; a set that names none gets all of its entity.
-Unless its name says otherwise (`_7d`), a feature looks at the set's `aggregation_window`, which ends at the run's
-`as_of` (less `delay`) and does not include it.
+INTRODUCTION = """Name them in `features:` of a set in `feature_config.yaml`; a set that names none gets all of its
+entity. Unless its name says otherwise (`_7d`), a feature looks at the set's `aggregation_window`, which ends at the
+run's `as_of` (less `delay`) and does not include it.
 """
 
 

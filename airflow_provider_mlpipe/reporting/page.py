@@ -1,9 +1,21 @@
-"""The page: one HTML file that needs nothing else."""
+"""The page of one verdict: a single HTML file without scripts, that opens anywhere and under any content policy.
+
+It is drawn from the ``mlpipe`` object of ``_validation.json`` alone, so it can be drawn again later. Styles are one
+block whose hash stands in the page's own Content-Security-Policy; no element carries a style, bars are SVG.
+"""
 
 from __future__ import annotations
 
-import html
+import base64
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.reporting.failures import failure_cards
+from airflow_provider_mlpipe.reporting.figures import amount, bar, moment, segments, word
+from airflow_provider_mlpipe.reporting.markup import Safe, join, prose, tag
+from airflow_provider_mlpipe.reporting.tables import columns_table, rules_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,5 +24,138 @@ __all__ = ["render"]
 
 
 def render(summary: Mapping[str, Any]) -> str:
-    """Return the page."""
-    return f"<!doctype html><pre>{html.escape(str(dict(summary)))}</pre>"
+    """Return the page.
+
+    Args:
+        summary: ``meta.mlpipe`` of a ``_validation.json``.
+    """
+    style = _style()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    state = "passed" if summary["passed"] else "blocked"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", f"{summary['dataset']}: {state}"),
+        Safe(f"<style>{style}</style>"),
+    )
+    body = tag("body", tag("main", _banner(summary), _facts(summary), *_sections(summary), _footer(summary)))
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+@lru_cache(maxsize=1)
+def _style() -> str:
+    return files("airflow_provider_mlpipe.reporting").joinpath("style.css").read_text(encoding="utf-8")
+
+
+def _sections(summary: Mapping[str, Any]) -> list[Safe]:
+    rules = summary["rules"]
+    failed = [rule for rule in rules if rule["status"] in {"failed", "error"}]
+    skipped = [rule for rule in rules if rule["status"] == "skipped"]
+    held = [rule for rule in rules if rule["status"] == "passed"]
+    parts = []
+    if failed:
+        parts += [tag("h2", "What failed"), failure_cards(failed)]
+    if skipped:
+        parts += [tag("h2", "What could not be judged"), tag("div", rules_table(skipped), class_="card scroll")]
+    if held:
+        title = tag("summary", f"{word(len(held), 'rule')} held")
+        opened = None if failed else "open"
+        parts += [
+            tag("h2", "What held"),
+            tag("details", title, tag("div", rules_table(held), class_="scroll"), class_="card", open=opened),
+        ]
+    columns = columns_table(summary["columns"], rules, summary["counts"]["rows_validated"])
+    return [*parts, tag("h2", "Columns"), tag("div", columns, class_="card scroll")]
+
+
+def _banner(summary: Mapping[str, Any]) -> Safe:
+    counts = summary["counts"]
+    notes = counts["failed"] - counts["errors"] - counts["warnings"]
+    failures = [
+        word(count, name)
+        for count, name in ((counts["errors"], "error"), (counts["warnings"], "warning"), (notes, "notice"))
+        if count
+    ]
+    verdict = "Passed" if summary["passed"] else "Blocked"
+    headline = f"{verdict}: {', '.join(failures)}" if failures else f"{verdict}: every rule held"
+    consequence = (
+        "Data that passed may go on to features and to the online store."
+        if summary["passed"]
+        else "Nothing after this step has run on this data; consumers keep what they had."
+    )
+    parts = [
+        ("bad", counts["errors"], "errors"),
+        ("warn", counts["warnings"], "warnings"),
+        ("info", notes, "notices"),
+        ("skip", counts["skipped"], "skipped"),
+        ("good", counts["passed"], "held"),
+    ]
+    shown = [part for part in parts if part[1]]
+    legend = [tag("li", segments([(kind, 1.0)]), f"{amount(count)} {name}") for kind, count, name in shown]
+    label = ", ".join(f"{count} {name}" for _, count, name in shown)
+    return tag(
+        "header",
+        tag("p", f"{summary['dataset']} · {summary['stage']}", class_="name"),
+        tag("h1", headline),
+        tag("p", consequence, class_="quiet"),
+        segments([(kind, count) for kind, count, _ in shown], class_="tally", label=label),
+        tag("ul", *legend, class_="legend"),
+        class_="card banner" if summary["passed"] else "card banner bad",
+    )
+
+
+def _facts(summary: Mapping[str, Any]) -> Safe:
+    counts, run = summary["counts"], summary["run"]
+    tiles = [
+        _tile("Rows", amount(counts["rows_validated"]), word(len(summary["columns"]), "column")),
+        _tile("Rules judged", amount(counts["total_checks"]), f"{amount(counts['passed'])} held"),
+    ]
+    tiles += [_freshness(fresh) for fresh in summary["freshness"]]
+    tiles.append(_tile("As of", moment(summary["as_of"]), "what ages are measured against"))
+    tried = f"{run['run_id']}, try {run['try_number']}"
+    tiles.append(_tile("Run", f"{run['dag_id']}.{run['task_id']}", tried))
+    return tag("dl", *tiles, class_="facts")
+
+
+def _tile(name: str, value: str, detail: str, picture: Safe | None = None) -> Safe:
+    return tag(
+        "div", tag("dt", name), tag("dd", value), tag("dd", join(picture or "", detail)), class_="card"
+    )  # fmt: skip
+
+
+def _freshness(fresh: Mapping[str, Any]) -> Safe:
+    age, limit = fresh["age_hours"], fresh["max_age_hours"]
+    name = f"Newest {fresh['column']}"
+    if age is None:
+        return _tile(name, "no value", f"limit {amount(limit)} h")
+    kind = "good" if fresh["held"] else "bad"
+    picture = bar(min(max(age, 0) / limit, 1.0), kind=kind, label=f"{age:,.1f} of {amount(limit)} hours")
+    value = f"{age:,.1f} h old" if age >= 0 else f"{-age:,.1f} h ahead"
+    return _tile(name, value, f"limit {amount(limit)} h · {moment(fresh['newest'])}", picture)
+
+
+def _footer(summary: Mapping[str, Any]) -> Safe:
+    counts = summary["counts"]
+    cost = f"{summary['engine']}, {counts['cpu_seconds']} CPU s" if "cpu_seconds" in counts else summary["engine"]
+    facts = [
+        ("Artifact", tag("code", summary["artifact"])),
+        ("Fingerprint", tag("code", summary["fingerprint"])),
+        ("Rules", tag("code", f"{summary['config']}, {summary['dataset']}")),
+        ("As of", tag("code", summary["as_of"])),
+        ("Engine", join(cost)),
+        (
+            "Beside the data",
+            prose("`_suite.json` (Great Expectations suite), `_validation.json` (its result, and this page's data)"),
+        ),
+    ]
+    listed = [item for name, value in facts for item in (tag("dt", name), tag("dd", value))]
+    command = tag("pre", summary["command"], aria_label="command to reproduce") if summary["command"] else ""
+    return join(
+        tag("h2", "Where this comes from, and how to repeat it"),
+        tag("div", tag("dl", *listed, class_="where"), command, class_="card"),
+        tag("footer", "Written by airflow-provider-mlpipe. This file is complete in itself."),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from airflow_provider_mlpipe.validation.findings import Finding
@@ -42,7 +43,7 @@ def _binned(frame: Frame, rule: Drift) -> list[int]:
     below = [f"count(*) FILTER (WHERE {present} AND {place} < ?)" for _ in inner]
     *sums, total = frame.row([*below, f"count(*) FILTER (WHERE {present})"], list(inner))
     edges = [0, *sums, total]
-    return [int(after - before) for before, after in zip(edges, edges[1:], strict=False)]
+    return [int(after - before) for before, after in pairwise(edges)]
 
 
 def _listed(frame: Frame, rule: Drift) -> list[int]:

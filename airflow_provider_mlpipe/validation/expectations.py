@@ -49,8 +49,8 @@ class _Rendered(ColumnAggregateExpectation):  # type: ignore[misc] # Great Expec
         return renderer_configuration
 
     @classmethod
-    @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
-    @render_suite_parameter_string
+    @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)  # type: ignore[untyped-decorator]
+    @render_suite_parameter_string  # type: ignore[untyped-decorator]
     def _prescriptive_renderer(
         cls,
         configuration: Any,  # noqa: ANN401
@@ -129,7 +129,7 @@ class ExpectColumnDriftToBeAtMost(_Rendered):
 class _LogicalType(ColumnAggregateMetricProvider):  # type: ignore[misc]
     metric_name = LOGICAL_TYPE
 
-    @column_aggregate_value(engine=PandasExecutionEngine)
+    @column_aggregate_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
     def _pandas(cls, column: Any, **_: Any) -> str:  # noqa: ANN401, N805
         import pyarrow as pa
 
@@ -141,7 +141,7 @@ class _LogicalType(ColumnAggregateMetricProvider):  # type: ignore[misc]
 class _Newest(ColumnAggregateMetricProvider):  # type: ignore[misc]
     metric_name = NEWEST
 
-    @column_aggregate_value(engine=PandasExecutionEngine)
+    @column_aggregate_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
     def _pandas(cls, column: Any, **_: Any) -> str | None:  # noqa: ANN401, N805
         import pandas as pd
 
@@ -153,24 +153,17 @@ class _Drift(ColumnAggregateMetricProvider):  # type: ignore[misc]
     metric_name = DRIFT
     value_keys = ("method", "reference", "min_rows")
 
-    @column_aggregate_value(engine=PandasExecutionEngine)
-    def _pandas(
-        cls, column: Any, *, method: str, reference: dict[str, list[Any]], min_rows: int, **_: Any
-    ) -> float | None:
+    @column_aggregate_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    def _pandas(cls, column: Any, **given: Any) -> float | None:  # noqa: ANN401, N805
         import numpy as np
 
-        given = Reference(
-            weights=tuple(reference["weights"]),
-            bins=tuple(reference.get("bins", ())),
-            values=tuple(reference.get("values", ())),
-        )
-        if len(column) < max(min_rows, 1):
+        reference = Reference(**{name: tuple(values) for name, values in given["reference"].items()})
+        if len(column) < max(given["min_rows"], 1):
             return None
-        if given.bins:
-            edges = [-np.inf, *given.bins[1:-1], np.inf]
-            below = [int((column < edge).sum()) for edge in edges[1:-1]]
+        if reference.bins:
+            below = [int((column < edge).sum()) for edge in reference.bins[1:-1]]
             counts = np.diff([0, *below, len(column)]).tolist()
         else:
-            listed = [int((column == value).sum()) for value in given.values]
+            listed = [int((column == value).sum()) for value in reference.values]
             counts = [*listed, len(column) - sum(listed)]
-        return statistic(method, given.expected, counts)
+        return statistic(given["method"], reference.expected, counts)

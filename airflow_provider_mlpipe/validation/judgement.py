@@ -75,33 +75,27 @@ class _Metrics(dict[Any, Any]):
 
     def __init__(self, frame: Frame, rule: Rule, finding: Finding) -> None:
         super().__init__()
-        self._rows, self._names, self._rule, self._finding = frame.rows, list(frame.schema.names), rule, finding
+        self._rule, self._finding = rule, finding
+        self._answers = {
+            "table.columns": list(frame.schema.names),
+            "table.row_count": frame.rows,
+            "filtered_row_count": frame.rows - finding.missing,
+            "unexpected_count": finding.unexpected,
+            "unexpected_values": [self._value(sample.values) for sample in finding.samples],
+            "unexpected_index_list": [{**sample.key, **sample.values} for sample in finding.samples],
+            "unexpected_index_query": None,
+        }
 
     def __contains__(self, metric: object) -> bool:
         return True
 
     def __missing__(self, metric: tuple[str, Any, Any]) -> Any:  # noqa: ANN401
         name = metric[0]
-        finding = self._finding
         if name in {LOGICAL_TYPE, NEWEST, DRIFT}:
-            return finding.observed
-        if name == "table.columns":
-            return self._names
-        if name == "table.row_count":
-            return self._rows
-        part = name.rpartition(".")[2]
-        if part == "filtered_row_count":
-            return self._rows - finding.missing
-        if part == "unexpected_count":
-            of_nulls = name.startswith("column_values.nonnull.") and self._rule.kind != "not_null"
-            return finding.missing if of_nulls else finding.unexpected
-        if part == "unexpected_values":
-            return [self._value(sample.values) for sample in finding.samples]
-        if part == "unexpected_index_list":
-            return [{**sample.key, **sample.values} for sample in finding.samples]
-        if part == "unexpected_index_query":
-            return None
-        raise KeyError(name)
+            return self._finding.observed
+        if name.startswith("column_values.nonnull.") and self._rule.kind != "not_null":
+            return self._finding.missing
+        return self._answers[name if name.startswith("table.") else name.rpartition(".")[2]]
 
     def _value(self, values: dict[str, Any]) -> Any:  # noqa: ANN401
         several = isinstance(self._rule, Unique) and len(self._rule.columns) > 1

@@ -8,7 +8,7 @@ from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.freshness import hours_before
 from airflow_provider_mlpipe.validation.rules import Drift, Fresh, NotNull, OfType, Rule, Unique
 from airflow_provider_mlpipe.validation.verdict import RuleResult
-from airflow_provider_mlpipe.validation.wording import number, share, when
+from airflow_provider_mlpipe.validation.wording import number, plural, share, when
 
 if TYPE_CHECKING:
     from airflow_provider_mlpipe.config import Severity
@@ -68,20 +68,21 @@ def _found(rule: Rule, finding: Finding, rows: int) -> str:
     if isinstance(rule, OfType):
         return f"It is of type {finding.observed}." if finding.unexpected else ""
     if rule.kind == "rows":
-        return "There is none." if finding.unexpected else f"There are {number(rows)}."
+        return "There is none." if finding.unexpected else ""
     return f"It is missing. {finding.detail}".rstrip() if finding.unexpected else ""
 
 
 def _count(rule: Rule, finding: Finding, checked: int) -> str:
     if not finding.unexpected:
         return ""
-    part = f"{number(finding.unexpected)} of {number(checked)}"
-    of = share(finding.unexpected / checked) if checked else "0 %"
+    one = finding.unexpected == 1
+    of = f"({share(finding.unexpected / checked)})" if checked else ""
     if isinstance(rule, NotNull):
-        return f"{part} rows ({of}) are empty."
+        return f"{number(finding.unexpected)} of {plural(checked, 'row')} {of} {'is' if one else 'are'} empty."
     if isinstance(rule, Unique):
-        return f"{part} rows ({of}) share their key with another, {number(int(finding.observed))} keys in all."
-    return f"{part} values ({of}) are not."
+        keys = plural(int(finding.observed), "duplicated key")
+        return f"{number(finding.unexpected)} of {plural(checked, 'row')} {of} share a key with another: {keys}."
+    return f"{number(finding.unexpected)} of {plural(checked, 'value')} {of} {'is' if one else 'are'} not."
 
 
 def _age(rule: Fresh, finding: Finding) -> str:

@@ -1,4 +1,4 @@
-"""The rules of a dataset as typed values: the YAML in, a list of `Rule` out, each with a stable id and its YAML line."""
+"""The rules of a dataset as typed values: YAML in, a list of `Rule` out, each with a stable id and its YAML line."""
 
 from __future__ import annotations
 

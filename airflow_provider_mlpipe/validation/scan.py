@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import did_you_mean
 from airflow_provider_mlpipe.validation import drift, freshness, membership, ranges, samples, uniqueness
-from airflow_provider_mlpipe.validation.findings import Finding
+from airflow_provider_mlpipe.validation.findings import Finding, Sample
 from airflow_provider_mlpipe.validation.profile import profile
 from airflow_provider_mlpipe.validation.rules import (
     ColumnExists,
@@ -74,7 +74,7 @@ class Scan:
         raise NotImplementedError(type(rule).__name__)
 
     @_find.register
-    def _(self, rule: HasRows) -> Finding:
+    def _(self, rule: HasRows) -> Finding:  # noqa: ARG002 - dispatched on
         return Finding(observed=self._frame.rows, unexpected=int(self._frame.rows == 0))
 
     @_find.register
@@ -133,7 +133,7 @@ class Scan:
 
     def _samples(
         self, rule: Rule, unexpected: int, mostly: float, of: int, condition: str, parameters: list[Any] | None = None
-    ) -> tuple[samples.Sample, ...]:
+    ) -> tuple[Sample, ...]:
         """Return sample rows if so many rows break the rule that it will fail."""
         if not unexpected or (of - unexpected) / of >= mostly:
             return ()

@@ -15,7 +15,8 @@ from airflow_provider_mlpipe.observability import Metrics, Stopwatch
 from airflow_provider_mlpipe.reporting import render
 from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.frame import Frame
-from airflow_provider_mlpipe.validation.rules import rules_of
+from airflow_provider_mlpipe.validation.freshness import hours_before
+from airflow_provider_mlpipe.validation.rules import Fresh, rules_of
 from airflow_provider_mlpipe.validation.samples import json_clean
 from airflow_provider_mlpipe.validation.scan import Scan
 from airflow_provider_mlpipe.validation.verdict import RuleResult, Verdict, in_report_order
@@ -72,7 +73,7 @@ def validate(
     counts.update(stopwatch.readings())
     report = join(artifact.uri, REPORT)
     verdict = Verdict(artifact=artifact, dataset=rules.name, results=results, counts=counts, report=report)
-    summary = _summary(verdict, rules, as_of, scan.columns.values())
+    summary = _summary(verdict, rules, as_of, listed, scan.columns.values())
     artifact.write_beside(SUITE, _json(judgement.suite))
     artifact.write_beside(REPORT, render(summary).encode())
     artifact.write_beside(VERDICT, _json(judgement.document({"mlpipe": summary})))
@@ -106,7 +107,11 @@ def judge_frame(frame: Frame, rules: Sequence[Rule], dataset: str) -> tuple[Judg
 
 
 def _summary(
-    verdict: Verdict, rules: Configured[DatasetRules], as_of: datetime, columns: Iterable[ColumnProfile]
+    verdict: Verdict,
+    rules: Configured[DatasetRules],
+    as_of: datetime,
+    listed: Sequence[Rule],
+    columns: Iterable[ColumnProfile],
 ) -> dict[str, Any]:
     """Return what ``_validation.json`` says below ``meta.mlpipe``; the report is drawn from it alone."""
     manifest = verdict.artifact.manifest
@@ -123,9 +128,19 @@ def _summary(
         "engine": ENGINE,
         "config": rules.document.name,
         "command": _command(verdict, rules, as_of),
+        "freshness": [_freshness(rule, verdict) for rule in listed if isinstance(rule, Fresh)],
         "rules": [result.as_dict() for result in verdict.results],
         "columns": [column.as_dict() for column in columns],
     }
+
+
+def _freshness(rule: Fresh, verdict: Verdict) -> dict[str, Any]:
+    """Return the age of the newest value and its limit, for a gauge."""
+    result = next(result for result in verdict.results if result.rule_id == rule.rule_id)
+    newest = result.observed
+    age = None if newest is None else round(hours_before(instant(newest), rule.as_of), 2)
+    facts = {"column": rule.column, "newest": newest, "age_hours": age, "max_age_hours": rule.max_age_hours}
+    return {**facts, "held": result.passed}
 
 
 def _command(verdict: Verdict, rules: Configured[DatasetRules], as_of: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Keys: rows are grouped by a hash of the key, eight bytes instead of the key itself, and exactly only if hashes meet."""
+"""Keys: rows are grouped by a hash of the key, eight bytes each, and by the key itself only if hashes meet."""
 
 from __future__ import annotations
 

@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_mlpipe.errors import DataRejectedError, redact
-from airflow_provider_mlpipe.validation.wording import number, value
+from airflow_provider_mlpipe.validation.wording import plural, value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.config import Severity
     from airflow_provider_mlpipe.observability import Metrics
@@ -131,9 +133,9 @@ class Verdict:
         if not blocking:
             return
         details = "\n".join(f"  {line}" for result in blocking for line in result.lines())
-        counted = "1 rule" if len(blocking) == 1 else f"{len(blocking)} rules"
+        counted = plural(len(blocking), "rule")
         raise DataRejectedError(
-            f"{self.dataset}: {counted} of severity ERROR failed on {number(self.counts['rows_validated'])} rows of "
+            f"{self.dataset}: {counted} of severity ERROR failed on {plural(self.counts['rows_validated'], 'row')} of "
             f"{redact(self.artifact.uri)}\n{details}\nReport: {redact(self.report)}",
             hint="Repair the data at its source and run ingestion again; or, where the rule is wrong, change it at the "
             "line given above. A rule that should not block takes severity: WARNING.",
@@ -148,9 +150,10 @@ def report_text(dataset: str, results: tuple[RuleResult, ...], counts: Metrics) 
     """Return a validation in words, failures first; passed rules are counted only."""
     good = not any(result.blocks for result in results)
     head = (
-        f"{dataset}: {'PASSED' if good else 'BLOCKED'} — {counts['passed']} of {counts['total_checks']} rules held, "
-        f"{counts['errors']} errors, {counts['warnings']} warnings, {counts['skipped']} skipped; "
-        f"{number(counts['rows_validated'])} rows"
+        f"{dataset}: {'PASSED' if good else 'BLOCKED'}, "
+        f"{counts['passed']} of {plural(counts['total_checks'], 'rule')} held, {plural(counts['errors'], 'error')}, "
+        f"{plural(counts['warnings'], 'warning')}, {counts['skipped']} skipped; "
+        f"{plural(counts['rows_validated'], 'row')}"
     )
     lines = [line for result in results if not result.passed for line in result.lines()]
     return "\n".join([head, *(f"  {line}" for line in lines)])
@@ -161,11 +164,11 @@ def _sample(sample: Sample) -> str:
     shown = value(values[0][1]) if len(values) == 1 else ", ".join(f"{name} {value(item)}" for name, item in values)
     extra = [f"{name} {value(item)}" for name, item in sample.key.items()]
     if sample.rows is not None:
-        extra.append(f"{number(sample.rows)} rows")
+        extra.append(plural(sample.rows, "row"))
     return f"{shown} ({', '.join(extra)})" if extra else shown
 
 
-def in_report_order(results: list[RuleResult]) -> tuple[RuleResult, ...]:
+def in_report_order(results: Iterable[RuleResult]) -> tuple[RuleResult, ...]:
     """Return failures first, the severest first; then what was skipped, then what held."""
     ranks = {"error": 0, "failed": 0, "skipped": 1, "passed": 2}
     severities = {"ERROR": 0, "WARNING": 1, "INFO": 2}

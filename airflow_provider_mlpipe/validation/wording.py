@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
-__all__ = ["column", "columns", "number", "share", "things", "value", "when"]
+__all__ = ["column", "columns", "number", "plural", "share", "things", "value", "when"]
 
 MAX_LISTED = 12
 MAX_VALUE = 80
@@ -23,6 +23,15 @@ def number(amount: float) -> str:
     if isinstance(amount, int):
         return f"{amount:,}"
     return f"{amount:,.0f}" if amount.is_integer() and abs(amount) < 1e15 else f"{amount:,.6g}"
+
+
+def plural(count: int, word: str) -> str:
+    """Return a count and its noun.
+
+    >>> plural(1, "rule"), plural(1200, "row")
+    ('1 rule', '1,200 rows')
+    """
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def share(part: float) -> str:
@@ -69,7 +78,7 @@ def things(values: Iterable[Any]) -> str:
 def when(moment: datetime) -> str:
     """Return an instant for people.
 
-    >>> from datetime import UTC
+    >>> from datetime import UTC, datetime
     >>> when(datetime(2026, 1, 14, 2, tzinfo=UTC))
     '2026-01-14 02:00 UTC'
     """

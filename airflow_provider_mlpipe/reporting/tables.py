@@ -1,0 +1,77 @@
+"""The two tables of a page: rules that did not fail, and columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.reporting.failures import CHIPS
+from airflow_provider_mlpipe.reporting.figures import amount, bar, percent, shorten, word
+from airflow_provider_mlpipe.reporting.markup import Safe, join, prose, tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["columns_table", "rules_table"]
+
+NOTHING = "\N{EN DASH}"
+MAX_ROWS = 250
+"""Of each table, for pages of tables with very many columns; what failed comes first."""
+
+
+def rules_table(rules: Sequence[Mapping[str, Any]]) -> Safe:
+    """Return rules that held or were skipped, one line each."""
+    rows = [
+        tag(
+            "tr",
+            tag("td", _chip(rule)),
+            tag("td", prose(rule["text"]), " ", tag("span", prose(rule["found"]), class_="quiet")),
+            tag("td", rule["where"], class_="quiet small"),
+        )
+        for rule in rules[:MAX_ROWS]
+    ]
+    return _table(("", "Rule", "Stands at"), rows, len(rules))
+
+
+def columns_table(columns: Sequence[Mapping[str, Any]], rules: Sequence[Mapping[str, Any]], rows: int) -> Safe:
+    """Return one line per column: type, nulls, distinct values, extremes, and how many of its rules failed."""
+    failed = Counter(name for rule in rules if rule["status"] in {"failed", "error"} for name in rule["columns"])
+    ruled = Counter(name for rule in rules for name in rule["columns"])
+    ordered = sorted(columns, key=lambda column: -failed[column["name"]]) if len(columns) > MAX_ROWS else columns
+    lines = [_column(column, failed[column["name"]], ruled[column["name"]], rows) for column in ordered[:MAX_ROWS]]
+    return _table(("Column", "Type", "Empty", "Distinct", "Smallest", "Greatest", "Rules"), lines, len(columns))
+
+
+def _column(column: Mapping[str, Any], failed: int, ruled: int, rows: int) -> Safe:
+    nulls = column["nulls"] or 0
+    empty = percent(nulls / rows) if rows else NOTHING
+    picture = bar(nulls / rows, kind="skip", label=f"{empty} empty", class_="nulls") if rows else ""
+    distinct = NOTHING if column["distinct"] is None else amount(column["distinct"])
+    if failed:
+        judged = tag("span", f"{failed} failed", class_="chip bad")
+    else:
+        judged = tag("span", word(ruled, "rule") if ruled else "no rule", class_="quiet small")
+    return tag(
+        "tr",
+        tag("td", tag("code", shorten(column["name"]))),
+        tag("td", column["type"]),
+        tag("td", join(empty, picture), class_="number"),
+        tag("td", distinct, class_="number"),
+        tag("td", NOTHING if column["low"] is None else shorten(column["low"])),
+        tag("td", NOTHING if column["high"] is None else shorten(column["high"])),
+        tag("td", judged),
+    )
+
+
+def _chip(rule: Mapping[str, Any]) -> Safe:
+    if rule["status"] == "skipped":
+        return tag("span", "skipped", class_="chip skip")
+    kind = "good" if rule["status"] == "passed" else CHIPS[rule["severity"]]
+    return tag("span", "held", class_=f"chip {kind}")
+
+
+def _table(head: Sequence[str], rows: Sequence[Safe], total: int) -> Safe:
+    cells = [tag("th", name, scope="col", class_="number" if name in {"Empty", "Distinct"} else None) for name in head]
+    left = total - len(rows)
+    more = [tag("tr", tag("td", f"and {left:,} more in _validation.json", colspan=len(head)))] if left else []
+    return tag("table", tag("thead", tag("tr", *cells)), tag("tbody", *rows, *more))

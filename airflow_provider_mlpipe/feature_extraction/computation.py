@@ -92,12 +92,12 @@ class Computation:
         }
         plan = self._plan
         for number, what in (
-            (null_key, f"events have no {plan.domain.entity}"),
-            (unknown, f"events are of a {plan.domain.entity} that {plan.domain.spine!r} does not hold"),
-            (entities, f"rows of {plan.domain.spine!r} have no {plan.domain.entity}"),
+            (null_key, f"events without a {plan.domain.entity}"),
+            (unknown, f"events of a {plan.domain.entity} that {plan.domain.spine!r} does not hold"),
+            (entities, f"rows of {plan.domain.spine!r} without a {plan.domain.entity}"),
         ):
             if number:
-                _log.warning("%s: %d %s; they are left out", plan.name, number, what)
+                _log.warning("%s: %s are left out: %d", plan.name, what, number)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.config import Configured, FeatureSet
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
 
-__all__ = ["check_inputs", "features_without_input"]
+__all__ = ["check_inputs", "check_roles", "features_without_input"]
 
 
 def check_inputs(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[str, pa.Schema]) -> None:
@@ -23,6 +23,29 @@ def check_inputs(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[
 
     Raises:
         FeatureError: an input or a column is missing, or a column is of a type that cannot be computed with.
+    """
+    domain = plan.domain
+    check_roles(plan, features, schemas)
+    for need in plan.needs:
+        if need.role == domain.events and need.column == EVENT_DAY:
+            continue
+        kind = _require(plan, schemas, need.role, need.column, need.where, need.feature)
+        if need.number and not _is_number(kind):
+            raise FeatureError.because(
+                where=need.where,
+                feature=need.feature,
+                problem=f"computes with column {need.column!r} of {need.role!r}, which holds {kind}, not numbers",
+                hint="Give the column a numeric type at ingestion, or aggregate it by count or distinct.",
+            )
+    _check_keys(plan, features, schemas)
+    _check_time(plan, features, schemas)
+
+
+def check_roles(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[str, pa.Schema]) -> None:
+    """Check that every input is given, and has the columns that all features stand on: key and time.
+
+    Raises:
+        FeatureError: one is missing.
     """
     domain = plan.domain
     for role in (domain.spine, domain.events):
@@ -37,19 +60,6 @@ def check_inputs(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[
             )
         for column in [domain.entity] + ([domain.timestamp] if role == domain.events else []):
             _require(plan, schemas, role, column, features.where(), plan.name)
-    for need in plan.needs:
-        if need.role == domain.events and need.column == EVENT_DAY:
-            continue
-        kind = _require(plan, schemas, need.role, need.column, need.where, need.feature)
-        if need.number and not _is_number(kind):
-            raise FeatureError.because(
-                where=need.where,
-                feature=need.feature,
-                problem=f"computes with column {need.column!r} of {need.role!r}, which holds {kind}, not numbers",
-                hint="Give the column a numeric type at ingestion, or aggregate it by count or distinct.",
-            )
-    _check_keys(plan, features, schemas)
-    _check_time(plan, features, schemas)
 
 
 def features_without_input(plan: Plan, schemas: Mapping[str, pa.Schema]) -> dict[str, list[str]]:

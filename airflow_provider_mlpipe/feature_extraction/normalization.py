@@ -65,12 +65,13 @@ def transform(
     schema: pa.Schema,
     statistics: Mapping[str, Statistics],
     *,
+    order: str,
     normalize: bool,
     missing: Missing,
 ) -> pa.RecordBatchReader:
-    """Return the rows of a view, imputed and then normalised by given statistics."""
+    """Return the rows of a view, imputed and then normalised by given statistics, ordered by a column."""
     table = compiler.scaled(compiler.table_of(view, schema), statistics, normalize=normalize, missing=missing)
-    return stream(engine, engine.ibis().compile(table))
+    return stream(engine, engine.ibis().compile(table.order_by(order)))
 
 
 def write_normalized(job: Job, raw: Artifact, states: StateStore, state: FittedState | None) -> Artifact:
@@ -98,6 +99,7 @@ def write_normalized(job: Job, raw: Artifact, states: StateStore, state: FittedS
             _VIEW,
             raw.schema,
             state.statistics,
+            order=job.plan.domain.entity,
             normalize=model.normalize,
             missing=model.handle_missing,
         )

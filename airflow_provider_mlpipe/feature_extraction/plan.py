@@ -201,7 +201,7 @@ class _Resolver:
         place = where if declared.scope.outer is None else declared.where
         self._asked = (declared.name, place)
         identifier = self._resolve(declared)
-        whole = isinstance(declared.term, Cell) and declared.term.agg in COUNTS
+        whole = identifier in self.cells and self.cells[identifier].agg in COUNTS
         return Feature(
             name=declared.name,
             id=identifier,
@@ -247,6 +247,8 @@ class _Resolver:
         self._under_way.append(declared)
         resolved = replaced(node, lambda name: self._name(name, declared))
         self._under_way.pop()
+        if isinstance(resolved, Reference):
+            return resolved.id
         identifier = f"d{len(self.derived)}"
         self.derived[identifier] = resolved
         return identifier

@@ -53,12 +53,10 @@ def scaled(table: Any, statistics: Mapping[str, Statistics], *, normalize: bool,
     """
     if missing == "drop" and statistics:
         table = table.drop_null(list(statistics), how="any")
-    return table.mutate(
-        **{
-            name: _scaled(table[name], known, normalize=normalize, missing=missing)
-            for name, known in statistics.items()
-        }
-    )
+    values = {
+        name: _scaled(table[name], known, normalize=normalize, missing=missing) for name, known in statistics.items()
+    }
+    return table.mutate(**values) if values else table
 
 
 def _scaled(value: Any, known: Statistics, *, normalize: bool, missing: Missing) -> Any:  # noqa: ANN401

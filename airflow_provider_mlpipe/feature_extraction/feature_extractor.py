@@ -1,0 +1,202 @@
+"""The seed's API: features from two DataFrames, for notebooks and tests. It computes what the pipeline computes.
+
+::
+
+    extractor = FeatureExtractor(FeatureExtractionConfig(feature_definitions={}, aggregation_window="7d"))
+    features = extractor.extract_user_features(users, activity)
+    ready = extractor.handle_missing_values(extractor.normalize_features(features))
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_mlpipe.config import feature_set
+from airflow_provider_mlpipe.engines import DuckDBEngine
+from airflow_provider_mlpipe.errors import FeatureError, samples
+from airflow_provider_mlpipe.feature_extraction.computation import Computation, computing
+from airflow_provider_mlpipe.feature_extraction.frames import after_last, arrow, filled
+from airflow_provider_mlpipe.feature_extraction.inputs import check_inputs, check_roles, features_without_input
+from airflow_provider_mlpipe.feature_extraction.normalization import fit, transform
+from airflow_provider_mlpipe.feature_extraction.plan import plan
+from airflow_provider_mlpipe.run import instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from airflow_provider_mlpipe.config import Configured, FeatureSet
+    from airflow_provider_mlpipe.feature_extraction.compile import Missing
+    from airflow_provider_mlpipe.feature_extraction.plan import Plan
+
+__all__ = ["FeatureExtractionConfig", "FeatureExtractor"]
+
+_log = logging.getLogger(__name__)
+
+_SET = "user_features"
+_VIEW, _ROW = "frame", "row"
+_NO_EVENTS = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class FeatureExtractionConfig:
+    """What to extract and how.
+
+    Attributes:
+        feature_definitions: what would stand in a feature set's YAML beside the other three: ``aggregations``,
+            ``derived``, ``features``, ``columns``, ``delay``. Without it, every feature of the catalog whose input
+            columns are there.
+        aggregation_window: the default window.
+        normalize: whether `normalize_features` does anything.
+        handle_missing: what `handle_missing_values` does: ``impute`` (median), ``zero`` or ``drop`` (the row).
+    """
+
+    feature_definitions: Mapping[str, Any] = field(default_factory=dict)
+    aggregation_window: str = "7d"
+    normalize: bool = True
+    handle_missing: Literal["impute", "zero", "drop"] = "impute"
+
+
+class FeatureExtractor:
+    """Computes features of users from DataFrames.
+
+    Raises:
+        ConfigError: the configuration does not hold together.
+    """
+
+    def __init__(self, config: FeatureExtractionConfig | None = None) -> None:
+        self.config = config or FeatureExtractionConfig()
+        self._features = self._configured(self.config.feature_definitions)
+        plan(self._features)
+
+    def extract_user_features(
+        self, user_data: pd.DataFrame, activity_data: pd.DataFrame, *, as_of: datetime | str | None = None
+    ) -> pd.DataFrame:
+        """Return one row per user: ``user_id``, ordered by it, and the features; the moment is in ``attrs["as_of"]``.
+
+        Args:
+            user_data: one row per user.
+            activity_data: one row per event; times without a zone are UTC.
+            as_of: nothing at or after this moment is seen. Without it, the first microsecond after the last event, so
+                that all events count; give it wherever results have to be comparable.
+
+        Raises:
+            FeatureError: a column is missing or of no use.
+        """
+        tables = {"users": arrow(user_data, "user_data"), "activity": arrow(activity_data, "activity_data")}
+        features, spec = self._possible(tables)
+        tables = filled(spec, tables)
+        schemas = {role: table.schema for role, table in tables.items()}
+        check_inputs(spec, features, schemas)
+        moment = self._moment(spec, tables, as_of)
+        with DuckDBEngine.open() as engine:
+            for role, table in tables.items():
+                engine.connection.register(role, table)
+            frame = _frame(list(Computation(spec, engine, schemas, moment).batches()), spec, schemas)
+        frame.attrs["as_of"] = moment.isoformat()
+        return frame
+
+    def normalize_features(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return the features scaled to mean 0 and deviation 1; a constant one becomes 0, nulls stay.
+
+        The statistics are those of the given rows, nulls left out, so it may come before or after
+        `handle_missing_values`. Keys (``..._id``) and columns without numbers stay as they are.
+        """
+        if not self.config.normalize:
+            _log.info("normalize is off: features are returned as they are")
+            return features.copy()
+        return self._transformed(features, normalize=True, missing="keep")
+
+    def handle_missing_values(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return the features with nulls imputed by the median of the given rows, set to 0, or their rows dropped."""
+        return self._transformed(features, normalize=False, missing=self.config.handle_missing)
+
+    def _configured(self, definitions: Mapping[str, Any]) -> Configured[FeatureSet]:
+        body = {
+            "aggregation_window": self.config.aggregation_window,
+            "normalize": self.config.normalize,
+            "handle_missing": self.config.handle_missing,
+        }
+        return feature_set({_SET: {**definitions, **body}}, _SET)
+
+    def _possible(self, tables: Mapping[str, pa.Table]) -> tuple[Configured[FeatureSet], Plan]:
+        """Return the configuration, and if it names no features, without those of the catalog that lack an input."""
+        spec = plan(self._features)
+        schemas = {role: table.schema for role, table in tables.items()}
+        check_roles(spec, self._features, schemas)
+        definitions = self.config.feature_definitions
+        if any(definitions.get(key) for key in ("features", "aggregations", "derived")):
+            return self._features, spec
+        missing = features_without_input(spec, schemas)
+        left = [feature.name for feature in spec.features if feature.name not in missing]
+        if not missing:
+            return self._features, spec
+        wanted = sorted({column for columns in missing.values() for column in columns})
+        if not left:
+            raise FeatureError.because(
+                where="feature_definitions",
+                feature=_SET,
+                problem=f"no feature of the catalog can be computed without {', '.join(wanted)}",
+                hint="Map the names with feature_definitions={'columns': {'activity': {'skill': 'theirs'}}}.",
+            )
+        _log.warning("left out %s: there is no %s", samples(missing), ", ".join(wanted))
+        features = self._configured({**definitions, "features": left})
+        return features, plan(features)
+
+    def _moment(self, spec: Plan, tables: Mapping[str, pa.Table], as_of: datetime | str | None) -> datetime:
+        if as_of is not None:
+            return instant(as_of)
+        role = spec.domain.events
+        found = after_last(tables[role].column(spec.theirs(role, spec.domain.timestamp)))
+        if found is None:
+            _log.warning("as_of was not given and there is no event: features are those of users who did nothing")
+            return _NO_EVENTS
+        moment = found + spec.delay
+        _log.warning("as_of was not given; features are as of %s, right after the last event", moment.isoformat())
+        return moment
+
+    @staticmethod
+    def _transformed(features: pd.DataFrame, *, normalize: bool, missing: Missing) -> pd.DataFrame:
+        """Fit on a frame and transform it; rows are numbered on the way, as an engine keeps no order."""
+        import pyarrow as pa
+
+        table = arrow(features, "features")
+        positions = [n for n, item in enumerate(table.schema) if _is_feature(item)]
+        columns = [table.column(n) for n in positions]
+        names = [f"f{n}" for n in positions]
+        numbered = pa.table([*columns, pa.array(range(table.num_rows), pa.int64())], names=[*names, _ROW])
+        with DuckDBEngine.open() as engine, computing("features"):
+            engine.connection.register(_VIEW, numbered)
+            statistics = fit(engine, _VIEW, numbered.schema, names)
+            _log.warning("statistics are those of the %d rows given; a pipeline uses fitted state", table.num_rows)
+            reader = transform(
+                engine, _VIEW, numbered.schema, statistics, order=_ROW, normalize=normalize, missing=missing
+            )
+            done = reader.read_all()
+        result: pd.DataFrame = features.iloc[done.column(_ROW).to_numpy()].copy()
+        for position, name in zip(positions, names, strict=True):
+            result.isetitem(position, done.column(name).to_pandas().to_numpy())
+        return result
+
+
+def _is_feature(item: pa.Field) -> bool:
+    import pyarrow as pa
+
+    numeric = pa.types.is_integer(item.type) or pa.types.is_floating(item.type) or pa.types.is_decimal(item.type)
+    return numeric and not item.name.endswith("_id")
+
+
+def _frame(batches: list[pa.RecordBatch], spec: Plan, schemas: Mapping[str, pa.Schema]) -> pd.DataFrame:
+    import pyarrow as pa
+
+    role, entity = spec.domain.spine, spec.domain.entity
+    kinds = {"int64": pa.int64(), "float64": pa.float64()}
+    key = schemas[role].field(spec.theirs(role, entity)).type
+    schema = pa.schema([(entity, key), *((feature.name, kinds[feature.type]) for feature in spec.features)])
+    frame: pd.DataFrame = pa.Table.from_batches([batch.cast(schema) for batch in batches], schema=schema).to_pandas()
+    return frame

@@ -1,0 +1,75 @@
+"""pandas at the edge: frames in and out of Arrow, for the seed's small API. The pipeline itself never comes here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from airflow_provider_mlpipe.errors import FeatureError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from airflow_provider_mlpipe.feature_extraction.plan import Plan
+
+__all__ = ["after_last", "arrow", "filled"]
+
+
+def arrow(frame: pd.DataFrame, name: str) -> pa.Table:
+    """Return a frame as Arrow, categories as their values.
+
+    Raises:
+        FeatureError: a column mixes types, or two columns have one name.
+    """
+    import pyarrow as pa
+
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise FeatureError.because(
+            where=name, feature=name, problem=f"cannot be read as a table: {str(error).splitlines()[0]}",
+            hint="Give every column a name of its own and one type, e.g. with DataFrame.astype or pandas.to_datetime.",
+        ) from error  # fmt: skip
+    plain = [item.type.value_type if pa.types.is_dictionary(item.type) else item.type for item in table.schema]
+    return table.cast(pa.schema([(item.name, kind) for item, kind in zip(table.schema, plain, strict=True)]))
+
+
+def filled(plan: Plan, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Give columns without a single value, which pandas knows no type of, the type that the plan expects."""
+    import pyarrow as pa
+
+    domain = plan.domain
+    keys = tables[domain.spine].schema.field(plan.theirs(domain.spine, domain.entity)).type
+    keys = pa.string() if pa.types.is_null(keys) else keys
+    numbers = {(need.role, plan.theirs(need.role, need.column)) for need in plan.needs if need.number}
+    result = {}
+    for role, table in tables.items():
+        kinds = []
+        for item in table.schema:
+            kind = item.type
+            if pa.types.is_null(kind):
+                kind = pa.string()
+                if item.name == plan.theirs(role, domain.entity):
+                    kind = keys
+                elif role == domain.events and item.name == plan.theirs(role, domain.timestamp):
+                    kind = pa.timestamp("us", tz="UTC")
+                elif (role, item.name) in numbers:
+                    kind = pa.float64()
+            kinds.append((item.name, kind))
+        result[role] = table.cast(pa.schema(kinds))
+    return result
+
+
+def after_last(times: pa.ChunkedArray) -> datetime | None:
+    """Return the first microsecond after the last of some times; None if there is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    last = pc.max(times)
+    if not last.is_valid:
+        return None
+    if pa.types.is_date(last.type):
+        last = last.cast(pa.timestamp("us"))
+    moment: datetime = last.cast(pa.timestamp("us", tz="UTC"), safe=False).as_py()
+    return moment.astimezone(UTC) + timedelta(microseconds=1)

@@ -10,7 +10,7 @@ from airflow_provider_mlpipe.reporting.markup import Safe, join, tag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["amount", "bar", "moment", "percent", "segments", "shorten", "word"]
+__all__ = ["amount", "bar", "hours", "moment", "percent", "segments", "shorten", "word"]
 
 MAX_TEXT = 90
 
@@ -40,6 +40,17 @@ def percent(share: float) -> str:
     return f"{share * 100:.2f}".rstrip("0").rstrip(".") + " %"
 
 
+def hours(length: float) -> str:
+    """Return a length of time, in days from three days on.
+
+    >>> hours(24.0), hours(7.25), hours(5259.0)
+    ('24 h', '7.2 h', '219 days')
+    """
+    if length >= 72:
+        return f"{length / 24:,.1f}".removesuffix(".0") + " days"
+    return f"{length:,.1f}".removesuffix(".0") + " h"
+
+
 def moment(iso: str) -> str:
     """Return an ISO 8601 instant for people; what is none stays as it is."""
     try:
@@ -51,6 +62,8 @@ def moment(iso: str) -> str:
 def shorten(value: Any) -> str:  # noqa: ANN401 - a value of the data
     """Return a value of the data as text of bounded length."""
     text = "null" if value is None else amount(value) if isinstance(value, float) else str(value)
+    if not text or text != text.strip():
+        text = repr(text)  # blanks at an end are often what is wrong
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.reporting.failures import failure_cards
-from airflow_provider_mlpipe.reporting.figures import amount, bar, moment, segments, word
+from airflow_provider_mlpipe.reporting.figures import amount, bar, hours, moment, segments, word
 from airflow_provider_mlpipe.reporting.markup import Safe, join, prose, tag
 from airflow_provider_mlpipe.reporting.tables import columns_table, rules_table
 
@@ -68,7 +68,7 @@ def _sections(summary: Mapping[str, Any]) -> list[Safe]:
             tag("h2", "What held"),
             tag("details", title, tag("div", rules_table(held), class_="scroll"), class_="card", open=opened),
         ]
-    columns = columns_table(summary["columns"], rules, summary["counts"]["rows_validated"])
+    columns = columns_table(summary)
     return [*parts, tag("h2", "Columns"), tag("div", columns, class_="card scroll")]
 
 
@@ -83,9 +83,9 @@ def _banner(summary: Mapping[str, Any]) -> Safe:
     verdict = "Passed" if summary["passed"] else "Blocked"
     headline = f"{verdict}: {', '.join(failures)}" if failures else f"{verdict}: every rule held"
     consequence = (
-        "Data that passed may go on to features and to the online store."
+        "This data may go on to features and to the online store."
         if summary["passed"]
-        else "Nothing after this step has run on this data; consumers keep what they had."
+        else "No later step takes this data; whoever reads the features keeps what was there before."
     )
     parts = [
         ("bad", counts["errors"], "errors"),
@@ -109,15 +109,13 @@ def _banner(summary: Mapping[str, Any]) -> Safe:
 
 
 def _facts(summary: Mapping[str, Any]) -> Safe:
-    counts, run = summary["counts"], summary["run"]
+    counts = summary["counts"]
     tiles = [
         _tile("Rows", amount(counts["rows_validated"]), word(len(summary["columns"]), "column")),
         _tile("Rules judged", amount(counts["total_checks"]), f"{amount(counts['passed'])} held"),
     ]
     tiles += [_freshness(fresh) for fresh in summary["freshness"]]
     tiles.append(_tile("As of", moment(summary["as_of"]), "what ages are measured against"))
-    tried = f"{run['run_id']}, try {run['try_number']}"
-    tiles.append(_tile("Run", f"{run['dag_id']}.{run['task_id']}", tried))
     return tag("dl", *tiles, class_="facts")
 
 
@@ -131,21 +129,22 @@ def _freshness(fresh: Mapping[str, Any]) -> Safe:
     age, limit = fresh["age_hours"], fresh["max_age_hours"]
     name = f"Newest {fresh['column']}"
     if age is None:
-        return _tile(name, "no value", f"limit {amount(limit)} h")
+        return _tile(name, "no value", f"limit {hours(limit)}")
     kind = "good" if fresh["held"] else "bad"
-    picture = bar(min(max(age, 0) / limit, 1.0), kind=kind, label=f"{age:,.1f} of {amount(limit)} hours")
-    value = f"{age:,.1f} h old" if age >= 0 else f"{-age:,.1f} h ahead"
-    return _tile(name, value, f"limit {amount(limit)} h · {moment(fresh['newest'])}", picture)
+    picture = bar(min(max(age, 0) / limit, 1.0), kind=kind, label=f"{hours(age)} of {hours(limit)}")
+    value = f"{hours(age)} old" if age >= 0 else f"{hours(-age)} ahead"
+    return _tile(name, value, f"limit {hours(limit)} · {moment(fresh['newest'])}", picture)
 
 
 def _footer(summary: Mapping[str, Any]) -> Safe:
-    counts = summary["counts"]
+    counts, run = summary["counts"], summary["run"]
     cost = f"{summary['engine']}, {counts['cpu_seconds']} CPU s" if "cpu_seconds" in counts else summary["engine"]
     facts = [
         ("Artifact", tag("code", summary["artifact"])),
         ("Fingerprint", tag("code", summary["fingerprint"])),
         ("Rules", tag("code", f"{summary['config']}, {summary['dataset']}")),
         ("As of", tag("code", summary["as_of"])),
+        ("Written by", join(f"{run['dag_id']}.{run['task_id']}, run {run['run_id']}, try {run['try_number']}")),
         ("Engine", join(cost)),
         (
             "Beside the data",

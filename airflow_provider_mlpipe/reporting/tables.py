@@ -33,20 +33,24 @@ def rules_table(rules: Sequence[Mapping[str, Any]]) -> Safe:
     return _table(("", "Rule", "Stands at"), rows, len(rules))
 
 
-def columns_table(columns: Sequence[Mapping[str, Any]], rules: Sequence[Mapping[str, Any]], rows: int) -> Safe:
+def columns_table(summary: Mapping[str, Any]) -> Safe:
     """Return one line per column: type, nulls, distinct values, extremes, and how many of its rules failed."""
+    columns, rules, rows = summary["columns"], summary["rules"], summary["counts"]["rows_validated"]
+    about = "" if summary["exact_distinct"] else "≈ "
     failed = Counter(name for rule in rules if rule["status"] in {"failed", "error"} for name in rule["columns"])
     ruled = Counter(name for rule in rules for name in rule["columns"])
     ordered = sorted(columns, key=lambda column: -failed[column["name"]]) if len(columns) > MAX_ROWS else columns
-    lines = [_column(column, failed[column["name"]], ruled[column["name"]], rows) for column in ordered[:MAX_ROWS]]
+    lines = [
+        _column(column, failed[column["name"]], ruled[column["name"]], rows, about) for column in ordered[:MAX_ROWS]
+    ]
     return _table(("Column", "Type", "Empty", "Distinct", "Smallest", "Greatest", "Rules"), lines, len(columns))
 
 
-def _column(column: Mapping[str, Any], failed: int, ruled: int, rows: int) -> Safe:
+def _column(column: Mapping[str, Any], failed: int, ruled: int, rows: int, about: str) -> Safe:
     nulls = column["nulls"] or 0
     empty = percent(nulls / rows) if rows else NOTHING
     picture = bar(nulls / rows, kind="skip", label=f"{empty} empty", class_="nulls") if rows else ""
-    distinct = NOTHING if column["distinct"] is None else amount(column["distinct"])
+    distinct = NOTHING if column["distinct"] is None else f"{about}{amount(min(column['distinct'], rows - nulls))}"
     if failed:
         judged = tag("span", f"{failed} failed", class_="chip bad")
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.validation.findings import Finding
 from airflow_provider_mlpipe.validation.membership import listed
@@ -29,9 +29,16 @@ def find(frame: Frame, rule: Drift) -> Finding:
     total = sum(counts)
     if total < rule.min_rows:
         return Finding(skipped=f"{total:,} values are fewer than min_rows {rule.min_rows:,}")
-    moved = statistic(rule.method, rule.reference.expected, counts)
+    expected = rule.reference.expected
+    moved = statistic(rule.method, expected, counts)
+    shape: dict[str, list[Any]] = {
+        "labels": rule.reference.labels,
+        "expected": [round(share, 6) for share in expected],
+        "actual": [round(count / total, 6) for count in counts],
+    }
     return Finding(
-        observed=round(moved, 6), missing=frame.rows - total, unexpected=int(moved > rule.threshold),
+        observed=round(moved, 6), missing=frame.rows - total,
+        shape=shape, unexpected=int(moved > rule.threshold),
         detail=f"{total:,} values",
     )  # fmt: skip
 

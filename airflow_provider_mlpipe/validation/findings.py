@@ -37,6 +37,7 @@ class Finding:
         unexpected: rows that break it.
         samples: up to five of them.
         observed: what an aggregate rule looks at: a count, a type, an instant, a statistic.
+        shape: of drift: labels of the bins or categories, and their expected and actual shares.
         detail: what else there is to say, as a clause.
         problem: why the rule could not run, as a sentence; then nothing else counts.
         skipped: why it does not apply, as a sentence; then nothing else counts.
@@ -47,5 +48,6 @@ class Finding:
     samples: tuple[Sample, ...] = ()
     observed: Any = None
     detail: str = ""
+    shape: dict[str, list[Any]] | None = None
     problem: str = ""
     skipped: str = ""

@@ -87,9 +87,14 @@ class Frame:
         place = self.sql(name)
         return f"({place} IS NULL OR isnan({place}))" if self.logical(name) == "float" else f"({place} IS NULL)"
 
-    def shown(self, name: str) -> str:
-        """Return SQL for a value as people read it: numbers as they are, all else as text of bounded length."""
-        place, kind = self.sql(name), self.logical(name)
+    def shown(self, name: str, place: str = "") -> str:
+        """Return SQL for a value as people read it: numbers as they are, all else as text of bounded length.
+
+        Args:
+            name: the column, whose type decides.
+            place: where in the query such a value stands, if not in the column itself.
+        """
+        place, kind = place or self.sql(name), self.logical(name)
         if kind in {"int", "float", "bool"}:
             return place
         if kind == "timestamp":

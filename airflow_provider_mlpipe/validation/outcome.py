@@ -52,6 +52,7 @@ def outcome(rule: Rule, finding: Finding, rows: int, *, held: bool) -> RuleResul
         unexpected=finding.unexpected if by_row else 0,
         samples=finding.samples,
         observed=finding.observed,
+        shape=finding.shape,
         owner=rule.owner,
         note=rule.note,
     )

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.validation.frame import Frame
 
-__all__ = ["ColumnProfile", "profile"]
+__all__ = ["EXACT_ROWS", "ColumnProfile", "profile"]
+
+EXACT_ROWS = 100_000
+"""Up to so many rows distinct values are counted exactly; beyond that a sketch says it within a few per cent."""
 
 COLUMNS_PER_STATEMENT = 32
 """DuckDB computes a few narrow statements faster than one that is hundreds of aggregates wide."""
@@ -82,13 +85,14 @@ def _expressions(frame: Frame, column: ColumnProfile) -> Iterator[tuple[str, str
     if column.nulls is None:
         yield "nulls", f"count(*) FILTER {frame.is_null(column.name)}".replace("FILTER (", "FILTER (WHERE ", 1)
     if column.type not in NESTED and column.type != "null":
-        yield "distinct", f"approx_count_distinct({frame.sql(column.name)})"
+        exact = frame.rows <= EXACT_ROWS
+        yield "distinct", f"{'count(DISTINCT ' if exact else 'approx_count_distinct('}{frame.sql(column.name)})"
     if column.type in ORDERED and not column.extremes_known:
         there = f"FILTER (WHERE NOT {frame.is_null(column.name)})" if column.type == "float" else ""
         for what, function in (("low", "min"), ("high", "max")):
             # The extreme is taken of the value and only then shown: text sorts differently from what it shows.
             extreme = f"{function}({frame.sql(column.name)}) {there}"
-            yield what, frame.shown(column.name).replace(frame.sql(column.name), extreme, 1)
+            yield what, frame.shown(column.name, extreme)
 
 
 def _read_footers(artifact: Artifact, found: dict[str, ColumnProfile]) -> None:

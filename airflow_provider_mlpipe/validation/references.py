@@ -41,6 +41,16 @@ class Reference:
         shares = tuple(weight / total for weight in self.weights)
         return shares if self.bins else (*shares, 0.0)
 
+    @property
+    def labels(self) -> list[str]:
+        """What the shares are of, in words."""
+        if not self.bins:
+            return [*map(str, self.values), "anything else"]
+        inner = [f"{left:,g} to {right:,g}" for left, right in pairwise(self.bins)]
+        if len(inner) > 1:  # the outer bins are open
+            inner[0], inner[-1] = f"below {self.bins[1]:,g}", f"{self.bins[-2]:,g} and more"
+        return inner
+
     def as_dict(self) -> dict[str, list[Any]]:
         """Return it as it stands in the YAML."""
         named = {"bins": list(self.bins)} if self.bins else {"values": list(self.values)}

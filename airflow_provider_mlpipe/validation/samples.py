@@ -1,4 +1,4 @@
-"""Fetching a few rows that break a rule, in the same order every time, with the key that finds them again."""
+"""Fetching a few rows that break a rule, the same ones every time, with the key that finds them again."""
 
 from __future__ import annotations
 
@@ -13,28 +13,39 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.validation.frame import Frame
 
-__all__ = ["duplicates", "json_clean", "offenders"]
+__all__ = ["duplicates", "json_clean", "offenders", "strangers"]
 
 
-def offenders(
-    frame: Frame, names: Sequence[str], key: Sequence[str], condition: str, parameters: list[Any]
-) -> tuple[Sample, ...]:
-    """Return up to five rows for which the SQL `condition` holds: the values of `names`, and of `key`."""
-    others = [name for name in key if name not in names]
-    shown = [frame.shown(name) for name in (*others, *names)]
+def offenders(frame: Frame, name: str, key: Sequence[str], condition: str, parameters: list[Any]) -> tuple[Sample, ...]:
+    """Return up to five rows for which the SQL `condition` holds: the values of `name` and of `key`."""
+    others = [other for other in key if other != name]
+    shown = [frame.shown(each) for each in (*others, name)]
     rows = frame.query(
         f"SELECT {', '.join(shown)} FROM {{rows}} WHERE {condition} ORDER BY ALL LIMIT {MAX_SAMPLES}",  # noqa: S608
         parameters,
     )
     samples = []
     for row in rows:
-        values = [json_clean(value) for value in row]
-        samples.append(
-            Sample(
-                key=dict(zip(others, values[: len(others)], strict=True)),
-                values=dict(zip(names, values[len(others) :], strict=True)),
-            )
-        )
+        *found, value = map(json_clean, row)
+        samples.append(Sample(key=dict(zip(others, found, strict=True)), values={name: value}))
+    return tuple(samples)
+
+
+def strangers(frame: Frame, name: str, key: Sequence[str], condition: str, parameters: list[Any]) -> tuple[Sample, ...]:
+    """Return the five most frequent values of a column for which `condition` holds, each with one row's key."""
+    others = [other for other in key if other != name]
+    keys = "".join(f", min({frame.sql(other)}) AS k{place}" for place, other in enumerate(others))
+    shown = [frame.shown(other, f"k{place}") for place, other in enumerate(others)]
+    place = frame.sql(name)
+    rows = frame.query(
+        f"SELECT {', '.join([*shown, frame.shown(name), 'times'])} FROM (SELECT {place}, count(*) AS times{keys} "  # noqa: S608
+        f"FROM {{rows}} WHERE {condition} GROUP BY {place}) ORDER BY times DESC, {place} LIMIT {MAX_SAMPLES}",
+        parameters,
+    )
+    samples = []
+    for row in rows:
+        *found, value, times = map(json_clean, row)
+        samples.append(Sample(key=dict(zip(others, found, strict=True)), values={name: value}, rows=int(times)))
     return tuple(samples)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from functools import singledispatchmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_mlpipe.errors import did_you_mean
 from airflow_provider_mlpipe.validation import drift, freshness, membership, ranges, samples, uniqueness
@@ -94,8 +94,10 @@ class Scan:
     @_find.register
     def _(self, rule: NotNull) -> Finding:
         nulls = self._nulls(rule.column)
-        condition = self._frame.is_null(rule.column)
-        return Finding(unexpected=nulls, samples=self._samples(rule, nulls, rule.mostly, self._frame.rows, condition))
+        some: tuple[Sample, ...] = ()
+        if _fails(nulls, self._frame.rows, rule.mostly):
+            some = samples.offenders(self._frame, rule.column, self._key, self._frame.is_null(rule.column), [])
+        return Finding(unexpected=nulls, samples=some)
 
     @_find.register
     def _(self, rule: Unique) -> Finding:
@@ -106,7 +108,11 @@ class Scan:
         counted = self._ranges[rule.rule_id]
         if isinstance(counted, str):
             return Finding(problem=counted)
-        return self._of_values(rule, rule.mostly, counted, *ranges.condition(self._frame, rule))
+        nulls = self._nulls(rule.column)
+        some: tuple[Sample, ...] = ()
+        if _fails(counted, self._frame.rows - nulls, rule.mostly):
+            some = samples.offenders(self._frame, rule.column, self._key, *ranges.condition(self._frame, rule))
+        return Finding(missing=nulls, unexpected=counted, samples=some)
 
     @_find.register
     def _(self, rule: InSet) -> Finding:
@@ -115,7 +121,11 @@ class Scan:
             return Finding(problem=problem)
         condition, parameters = membership.condition(self._frame, rule)
         (counted,) = self._frame.row([f"count(*) FILTER (WHERE {condition})"], parameters)
-        return self._of_values(rule, rule.mostly, counted, condition, parameters)
+        nulls = self._nulls(rule.column)
+        some: tuple[Sample, ...] = ()
+        if _fails(counted, self._frame.rows - nulls, rule.mostly):
+            some = samples.strangers(self._frame, rule.column, self._key, condition, parameters)
+        return Finding(missing=nulls, unexpected=counted, samples=some)
 
     @_find.register
     def _(self, rule: Fresh) -> Finding:
@@ -125,22 +135,13 @@ class Scan:
     def _(self, rule: Drift) -> Finding:
         return drift.find(self._frame, rule)
 
-    def _of_values(self, rule: Rule, mostly: float, counted: int, condition: str, parameters: list[Any]) -> Finding:
-        nulls = self._nulls(rule.column)
-        present = self._frame.rows - nulls
-        found = self._samples(rule, counted, mostly, present, condition, parameters)
-        return Finding(missing=nulls, unexpected=counted, samples=found)
-
-    def _samples(
-        self, rule: Rule, unexpected: int, mostly: float, of: int, condition: str, parameters: list[Any] | None = None
-    ) -> tuple[Sample, ...]:
-        """Return sample rows if so many rows break the rule that it will fail."""
-        if not unexpected or (of - unexpected) / of >= mostly:
-            return ()
-        return samples.offenders(self._frame, rule.columns, self._key, condition, parameters or [])
-
     def _nulls(self, name: str) -> int:
         return self.columns[name].nulls or 0
+
+
+def _fails(unexpected: int, of: int, mostly: float) -> bool:
+    """Whether so many rows break a rule that it will fail, so that sample rows are worth a query."""
+    return unexpected > 0 and (of - unexpected) / of < mostly
 
 
 def _key_columns(frame: Frame, rules: Sequence[Rule]) -> tuple[str, ...]:

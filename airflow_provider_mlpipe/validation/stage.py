@@ -16,6 +16,7 @@ from airflow_provider_mlpipe.reporting import render
 from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.frame import Frame
 from airflow_provider_mlpipe.validation.freshness import hours_before
+from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
 from airflow_provider_mlpipe.validation.rules import Fresh, rules_of
 from airflow_provider_mlpipe.validation.samples import json_clean
 from airflow_provider_mlpipe.validation.scan import Scan
@@ -129,6 +130,7 @@ def _summary(
         "config": rules.document.name,
         "command": _command(verdict, rules, as_of),
         "freshness": [_freshness(rule, verdict) for rule in listed if isinstance(rule, Fresh)],
+        "exact_distinct": verdict.counts["rows_validated"] <= EXACT_ROWS,
         "rules": [result.as_dict() for result in verdict.results],
         "columns": [column.as_dict() for column in columns],
     }

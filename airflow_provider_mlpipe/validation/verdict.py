@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_mlpipe.errors import DataRejectedError, redact
-from airflow_provider_mlpipe.validation.wording import plural, value
+from airflow_provider_mlpipe.validation.wording import plural, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +40,7 @@ class RuleResult:
         unexpected: how many of them broke it.
         samples: up to five of them.
         observed: what an aggregate rule saw.
+        shape: of drift: ``labels`` of the bins or categories, and their ``expected`` and ``actual`` shares.
     """
 
     rule_id: str
@@ -54,6 +55,7 @@ class RuleResult:
     unexpected: int = 0
     samples: tuple[Sample, ...] = ()
     observed: Any = None
+    shape: dict[str, list[Any]] | None = None
     owner: str | None = None
     note: str | None = None
 
@@ -146,8 +148,8 @@ class Verdict:
         )
 
 
-def report_text(dataset: str, results: tuple[RuleResult, ...], counts: Metrics) -> str:
-    """Return a validation in words, failures first; passed rules are counted only."""
+def report_text(dataset: str, results: tuple[RuleResult, ...], counts: Metrics, *, complete: bool = False) -> str:
+    """Return a validation in words, failures first; rules that held are listed only if `complete`."""
     good = not any(result.blocks for result in results)
     head = (
         f"{dataset}: {'PASSED' if good else 'BLOCKED'}, "
@@ -155,14 +157,14 @@ def report_text(dataset: str, results: tuple[RuleResult, ...], counts: Metrics) 
         f"{plural(counts['warnings'], 'warning')}, {counts['skipped']} skipped; "
         f"{plural(counts['rows_validated'], 'row')}"
     )
-    lines = [line for result in results if not result.passed for line in result.lines()]
+    lines = [line for result in results if complete or not result.passed for line in result.lines()]
     return "\n".join([head, *(f"  {line}" for line in lines)])
 
 
 def _sample(sample: Sample) -> str:
     values = list(sample.values.items())
-    shown = value(values[0][1]) if len(values) == 1 else ", ".join(f"{name} {value(item)}" for name, item in values)
-    extra = [f"{name} {value(item)}" for name, item in sample.key.items()]
+    shown = quoted(values[0][1]) if len(values) == 1 else ", ".join(f"{name} {quoted(item)}" for name, item in values)
+    extra = [f"{name} {quoted(item)}" for name, item in sample.key.items()]
     if sample.rows is not None:
         extra.append(plural(sample.rows, "row"))
     return f"{shown} ({', '.join(extra)})" if extra else shown

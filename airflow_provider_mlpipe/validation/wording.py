@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-__all__ = ["column", "columns", "number", "plural", "share", "things", "value", "when"]
+__all__ = ["column", "columns", "number", "plural", "quoted", "share", "things", "value", "when"]
 
 MAX_LISTED = 12
 MAX_VALUE = 80
@@ -66,6 +66,15 @@ def value(thing: Any) -> str:  # noqa: ANN401 - any value of a table
     """Return one value, shortened to 80 characters."""
     text = "null" if thing is None else str(thing)
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
+
+
+def quoted(thing: Any) -> str:  # noqa: ANN401
+    """Return one value as a log shows it: texts in quotes, so that blanks are seen and lines stay lines.
+
+    >>> quoted("Active "), quoted(200), quoted(None)
+    ("'Active '", '200', 'null')
+    """
+    return value(repr(thing)) if isinstance(thing, str) else value(thing)
 
 
 def things(values: Iterable[Any]) -> str:

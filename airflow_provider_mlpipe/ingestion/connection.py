@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from airflow_provider_mlpipe.artifacts import S3Options
 
@@ -84,7 +84,7 @@ def location_of(uri: str) -> str:
 _SECRET_WORDS = ("password", "secret", "token", "key", "signature", "sig")
 
 
-def _split(uri: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _split(uri: str) -> SplitResult | None:
     try:
         split = urlsplit(uri)
     except ValueError:

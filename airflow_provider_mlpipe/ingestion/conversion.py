@@ -137,12 +137,12 @@ def _one_by_one(column: ColumnType, values: Sequence[Any]) -> tuple[pa.Array, di
             good.append(None if value is None else exact(value))
         except (ValueError, TypeError, ArithmeticError) as error:
             good.append(None)
-            reason = str(error) if isinstance(error, Misfit) else "cannot be held"
+            reason = str(error) if isinstance(error, MisfitError) else "cannot be held"
             bad[position] = f"{_shown(value)} {reason} as {column.kind}"
     return pa.array(good, column.kind), bad
 
 
-class Misfit(ValueError):
+class MisfitError(ValueError):
     """A value that a type cannot hold; the text completes ``VALUE ... as TYPE``."""
 
     def __init__(self, problem: str = "does not fit") -> None:
@@ -179,11 +179,11 @@ def _exact(kind: pa.DataType) -> Callable[[Any], Any]:
 
 
 def _integer(value: Any, low: int, high: int) -> int:  # noqa: ANN401 - whatever a driver returns
-    if not isinstance(value, (int, float, Decimal)) or value != value or value in {float("inf"), float("-inf")}:
-        raise Misfit
-    number = int(value)
+    if not isinstance(value, (int, float, Decimal)):
+        raise MisfitError
+    number = int(value)  # raises for NaN and infinity
     if number != value or not low <= number <= high:
-        raise Misfit
+        raise MisfitError
     return number
 
 
@@ -191,53 +191,53 @@ def _float(value: Any) -> float:  # noqa: ANN401
     if isinstance(value, Decimal):
         number = float(value)
         if value.is_finite() and Decimal(repr(number)) != value:
-            raise Misfit("loses digits")
+            raise MisfitError("loses digits")
         return number
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise Misfit
+        raise MisfitError
     number = float(value)
     if isinstance(value, int) and int(number) != value:
-        raise Misfit("loses digits")
+        raise MisfitError("loses digits")
     return number
 
 
 def _decimal(value: Any, precision: int, scale: int) -> Decimal:  # noqa: ANN401
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise Misfit
+        raise MisfitError
     try:
         # repr() is the shortest text that reads back as this double: the digits that were stored.
         number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     except InvalidOperation:
-        raise Misfit from None
+        raise MisfitError from None
     if not number.is_finite():
-        raise Misfit
+        raise MisfitError
     _, digits, exponent = number.normalize().as_tuple()
     exponent = int(exponent)
     if -exponent > scale or len(digits) + exponent > precision - scale:
-        raise Misfit
+        raise MisfitError
     return number
 
 
 def _boolean(value: Any) -> bool:  # noqa: ANN401
     if isinstance(value, (bool, int)) and value in {0, 1}:
         return bool(value)
-    raise Misfit
+    raise MisfitError
 
 
 def timestamp(value: Any, *, aware: bool) -> datetime:  # noqa: ANN401
     """Return the time that `value` is or writes in ISO 8601, in UTC, with or without saying so.
 
     Raises:
-        Misfit: it is no time.
+        MisfitError: it is no time.
     """
     if isinstance(value, str):
         if not _ISO.fullmatch(value):
-            raise Misfit("is no ISO 8601 time")
+            raise MisfitError("is no ISO 8601 time")
         value = datetime.fromisoformat(value)
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, _MIDNIGHT)
     if not isinstance(value, datetime):
-        raise Misfit("is no time")
+        raise MisfitError("is no time")
     utc = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     return utc if aware else utc.replace(tzinfo=None)
 
@@ -245,14 +245,14 @@ def timestamp(value: Any, *, aware: bool) -> datetime:  # noqa: ANN401
 def _date(value: Any) -> date:  # noqa: ANN401
     if isinstance(value, str):
         if not _ISO.fullmatch(value):
-            raise Misfit("is no ISO 8601 date")
+            raise MisfitError("is no ISO 8601 date")
         value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
         if value.timetz() != _MIDNIGHT:
-            raise Misfit("has a time of day")
+            raise MisfitError("has a time of day")
         return value.date()
     if not isinstance(value, date):
-        raise Misfit("is no date")
+        raise MisfitError("is no date")
     return value
 
 
@@ -260,21 +260,21 @@ def _time(value: Any) -> time:  # noqa: ANN401
     if isinstance(value, str) and _CLOCK.fullmatch(value):
         value = time.fromisoformat(value)
     if isinstance(value, timedelta) and timedelta(0) <= value < timedelta(days=1):
-        value = (datetime.min + value).time()
+        value = (datetime(1970, 1, 1) + value).time()  # noqa: DTZ001 - a time of day has no zone
     if not isinstance(value, time) or value.tzinfo is not None:
-        raise Misfit("is no time of day")
+        raise MisfitError("is no time of day")
     return value
 
 
 def _binary(value: Any) -> bytes:  # noqa: ANN401
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    raise Misfit
+    raise MisfitError
 
 
 def _string(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, (bool, int, float, Decimal, bytes, bytearray, memoryview)):
-        raise Misfit
+        raise MisfitError
     return as_text(value)
 
 
@@ -290,7 +290,7 @@ def as_text(value: Any) -> str:  # noqa: ANN401
         value.encode()  # lone surrogates raise UnicodeEncodeError, a ValueError
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
-        raise Misfit("holds bytes, which do not fit")
+        raise MisfitError("holds bytes, which do not fit")
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (date, time)):

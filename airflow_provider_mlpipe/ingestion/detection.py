@@ -69,25 +69,26 @@ class Observer:
         import pyarrow as pa
 
         types = self._types - {type(None)}
+        if not types:
+            return ColumnType(name, pa.null())  # nothing tells
         if types == {int}:
             return self._of_integers(name)
         if types == {int, float} and max(-self._low, self._high) <= _EXACT_IN_DOUBLE:
             return ColumnType(name, pa.float64())
         if types == {str}:
             return self._of_strings(name)
-        if types == {datetime}:
-            return ColumnType(name, pa.timestamp("us", "UTC" if self._aware == {True} else None))
         simple = {
+            datetime: pa.timestamp("us", "UTC" if self._aware == {True} else None),
             bool: pa.bool_(), float: pa.float64(), bytes: pa.binary(), date: pa.date32(), time: pa.time64("us")
         }  # fmt: skip
         if len(types) == 1 and (kind := simple.get(next(iter(types)))) is not None:
             return ColumnType(name, kind)
-        return ColumnType(name, pa.string(), text=bool(types))
+        return ColumnType(name, pa.string(), text=True)
 
     def _of_integers(self, name: str) -> ColumnType:
         import pyarrow as pa
 
-        if -(2**63) <= self._low and self._high < 2**63:
+        if self._low >= -(2**63) and self._high < 2**63:
             return ColumnType(name, pa.int64())
         return ColumnType(name, pa.string(), text=True)
 
@@ -101,7 +102,10 @@ class Observer:
 
 @contextmanager
 def detected(
-    frames: Iterable[Frame], known: Sequence[ColumnType] = (), order: Sequence[str] = ()
+    frames: Iterable[Frame],
+    known: Sequence[ColumnType] = (),
+    order: Sequence[str] = (),
+    expected: Sequence[str] = (),
 ) -> Iterator[Stream]:
     """Read all `frames`, tell the types, and give the rows.
 
@@ -109,6 +113,7 @@ def detected(
         frames: the source.
         known: columns whose type is declared; the others are told from their values.
         order: the columns that are there in any case, in their order; others follow in order of appearance.
+        expected: columns to name if there is not a single row to tell them.
     """
     declared = {column.name: column for column in known}
     observers = {name: Observer() for name in order if name not in declared}
@@ -121,6 +126,8 @@ def detected(
                     observers.setdefault(name, Observer()).see(values)
             pickle.dump(frame, spool, protocol=pickle.HIGHEST_PROTOCOL)
         spool.seek(0)
+        names = names or dict.fromkeys(expected)
+        observers = observers or {name: Observer() for name in names if name not in declared}
         columns = [declared.get(name) or observers[name].column(name) for name in names]
         yield Stream(schema_of(columns), _typed(spool, columns), detected=list(observers))
 
@@ -133,5 +140,3 @@ def _typed(spool: IO[bytes], columns: Sequence[ColumnType]) -> Iterator[Chunk]:
             return
         chunk = convert(columns, frame.values, frame.rows)
         yield Chunk(chunk.batch, (*frame.rejected, *chunk.rejected))
-
-

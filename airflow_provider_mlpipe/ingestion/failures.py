@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["Edge", "is_transient"]
+__all__ = ["Edge", "Overloaded", "Unreadable", "is_transient"]
 
 T = TypeVar("T")
 
@@ -28,10 +28,24 @@ _HINTS = (
      "Check the names in the configuration against the database."),
     (re.compile(r"no such file|not found|NO_SUCH_", re.IGNORECASE),
      "Check the path in the configuration, and that it can be seen from this machine."),
+    (re.compile(r"truncated|inflate|magic|footer|corrupt|CSV|JSON|HTML|Parquet", re.IGNORECASE),
+     "Look at what the source gives: it is damaged, or of another format than expected."),
     (re.compile(r"syntax", re.IGNORECASE), "Run the query in the database's own client first."),
     (re.compile(r"No module named|Can't load plugin", re.IGNORECASE),
      "Install the driver: pip install 'airflow-provider-mlpipe[postgres]' or [mysql]."),
 )  # fmt: skip
+
+
+class Unreadable(Exception):  # noqa: N818 - users never see it: the edge maps it
+    """A source answered, and asking again will not make the answer better."""
+
+
+class Overloaded(Exception):  # noqa: N818 - users never see it: the edge maps it
+    """A source asks to come back later: in `wait` seconds, if it says when."""
+
+    def __init__(self, problem: str, wait: float | None = None) -> None:
+        super().__init__(problem)
+        self.wait = wait
 
 
 class Edge:
@@ -85,13 +99,12 @@ class Edge:
     def _ours(self, error: Exception, *, transient: bool) -> MlpipeError:
         problem = self._clean(_problem(error))
         if transient:
-            return SourceUnavailableError.unreachable(
-                source=self._source, location=self._location, problem=problem
-            )
-        hint = next((hint for pattern, hint in _HINTS if pattern.search(problem)), "See the source's own log.")
-        return SourceRejectedError.refused(
-            source=self._source, location=self._location, problem=problem, hint=hint
+            return SourceUnavailableError.unreachable(source=self._source, location=self._location, problem=problem)
+        hint = next(
+            (hint for pattern, hint in _HINTS if pattern.search(problem)),
+            "Compare what the source gives with what the configuration says of it.",
         )
+        return SourceRejectedError.refused(source=self._source, location=self._location, problem=problem, hint=hint)
 
     def _clean(self, text: str) -> str:
         for secret in self._secrets:
@@ -120,9 +133,15 @@ def is_transient(error: BaseException) -> bool | None:
 def _problem(error: Exception) -> str:
     """Return what happened in a line or two, without the statement and what libraries add."""
     original = getattr(error, "orig", None) or error
-    lines = [line.strip() for line in str(original).splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("Query was:", "[SQL", "(Background", "^"))]
-    return " ".join(kept[:3])[:500] or type(original).__name__
+    text = _STATEMENT.split(str(original))[0]
+    lines = [line.strip() for line in _PREFIX.sub("", text).splitlines()]
+    return " ".join([line for line in lines if line.strip("^ ")][:4])[:500] or type(original).__name__
+
+
+_STATEMENT = re.compile(r"\n\s*(?:Query was:|LINE \d+:|\[SQL|\(Background)")
+_PREFIX = re.compile(
+    r"^(?:[A-Z_]+: )?(?:\[libpq\] |Failed to prepare query: |Execution error \[\w+\]: )*(?:ERROR:\s+)?"
+)
 
 
 # ------------------------------------------------------------------ judges
@@ -133,6 +152,9 @@ _DENIED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|(database|role|user) .* does not exist"
     r"|not permitted to log in|permission denied|invalid .*(option|port|uri|connection)|missing \"=\"", re.IGNORECASE
 )  # fmt: skip
+_POSTGRES_AGAIN = re.compile(
+    r"cancel|terminat|timeout|deadlock|serialize|conflict|memory|No space|FATAL:|PANIC:", re.IGNORECASE
+)
 _MYSQL_AGAIN = {1040, 1053, 1203, 1205, 1213, 1317, 2002, 2003, 2006, 2013, 2055, 3024}
 _S3_REFUSED = re.compile(
     r"ACCESS_DENIED|SIGNATURE|INVALID_ACCESS_KEY|NO_SUCH_|INVALID_|UNRECOGNIZED|HTTP status 40[0134]|Bucket.*not"
@@ -168,13 +190,20 @@ def _sqlalchemy(error: BaseException) -> bool:
 
 
 def _system(error: BaseException) -> bool:
+    text = str(error)
+    if "PGRES_FATAL_ERROR" in text and "ERROR:" in text:  # ADBC in the middle of a stream, without SQLSTATE
+        return bool(_POSTGRES_AGAIN.search(text))
     wrong = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-    return not isinstance(error, wrong) and not _S3_REFUSED.search(str(error))
+    return not isinstance(error, wrong) and not _S3_REFUSED.search(text)
 
 
 def _http(error: BaseException) -> bool:
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"TransportError"}) and not names & {"UnsupportedProtocol", "LocalProtocolError"}
+
+
+def _always(_: BaseException) -> bool:
+    return True
 
 
 def _never(_: BaseException) -> bool:
@@ -195,6 +224,8 @@ _JUDGES: dict[str, Callable[[Any], bool]] = {
     "httpx.StreamError": _never,
     "httpx.CookieConflict": _never,
     "pyarrow.lib.ArrowException": _never,
+    "airflow_provider_mlpipe.ingestion.failures.Overloaded": _always,
+    "airflow_provider_mlpipe.ingestion.failures.Unreadable": _never,
     "builtins.OSError": _system,
     "builtins.UnicodeDecodeError": _never,
     "builtins.ModuleNotFoundError": _never,

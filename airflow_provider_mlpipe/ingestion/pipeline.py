@@ -119,9 +119,7 @@ class _Flow:
         self.writer = stack.enter_context(target.writer(self._contract.schema))
         self._quarantine = stack.enter_context(Quarantine(target.quarantine, always=target.has_quarantine()))
         rule = source.model.deduplicate
-        self._deduplicator = (
-            None if rule is None else stack.enter_context(Deduplicator(rule, self._contract.schema))
-        )
+        self._deduplicator = None if rule is None else stack.enter_context(Deduplicator(rule, self._contract.schema))
         self.read = self._good = self._written = self._bytes = 0
 
     def take(self, chunk: Chunk) -> None:

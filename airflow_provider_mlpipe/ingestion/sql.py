@@ -57,6 +57,7 @@ class SqlReader:
         engine = self._engine()
         try:
             with engine.connect() as connection:
+                _keep_texts(connection)
                 for statement in _BEGIN.get(engine.dialect.name, ()):
                     connection.exec_driver_sql(statement)
                     connection.commit()
@@ -177,3 +178,14 @@ class SqlReader:
             if not rows:
                 return
             yield Frame(len(rows), dict(zip(names, zip(*rows, strict=True), strict=True)))
+
+
+def _keep_texts(connection: Connection) -> None:
+    """Have psycopg leave as text what Python would reformat: json loses digits, intervals their months."""
+    if connection.dialect.driver != "psycopg":
+        return
+    from psycopg.types.string import TextLoader
+
+    driver: Any = connection.connection.driver_connection
+    for name in ("json", "jsonb", "interval"):
+        driver.adapters.register_loader(name, TextLoader)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_mlpipe.artifacts import MANIFEST, ArtifactWriter, Description
@@ -15,6 +14,7 @@ from airflow_provider_mlpipe.ingestion.quarantine import quarantine_schema
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -138,7 +138,8 @@ class _ParquetFile:
         if batch.num_rows:
             self._writer.write_batch(plain_batch(batch))
 
-    def publish(self, metrics: Mapping[str, Any] | None = None, details: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    def publish(self, metrics: Mapping[str, Any] | None = None, _: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+        """Give the file its name; return the metrics, or the path if there are none. A bare file keeps no details."""
         self._writer.close()
         self._temporary.replace(self._path)
         return str(self._path) if metrics is None else dict(metrics)

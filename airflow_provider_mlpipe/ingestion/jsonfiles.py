@@ -1,0 +1,74 @@
+"""JSON and JSON lines as frames. Lines are read one by one; a JSON document has to fit into memory as a whole."""
+
+from __future__ import annotations
+
+import io
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.ingestion.failures import Unreadable
+from airflow_provider_mlpipe.ingestion.records import frame_of
+from airflow_provider_mlpipe.ingestion.stream import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airflow_provider_mlpipe.ingestion.detection import Frame
+    from airflow_provider_mlpipe.ingestion.files import SourceFile
+
+__all__ = ["json_frames"]
+
+
+def json_frames(files: Sequence[SourceFile], batch_size: int, *, lines: bool) -> Iterator[Frame]:
+    """Yield the records of all `files`, at most `batch_size` at a time.
+
+    Args:
+        files: what to read.
+        batch_size: records per frame.
+        lines: whether each line is a record; else each file is a list of records, or one record.
+    """
+    for file in files:
+        yield from _lines(file, batch_size) if lines else _document(file, batch_size)
+
+
+def _lines(file: SourceFile, batch_size: int) -> Iterator[Frame]:
+    with file.unpacked() as stream, io.BufferedReader(stream, 1024 * 1024) as reader:
+        numbered = enumerate(reader, 1)
+        while some := list(islice(numbered, batch_size)):
+            yield _frame_of_lines(file, [(number, line) for number, line in some if line.strip()])
+
+
+def _frame_of_lines(file: SourceFile, lines: list[tuple[int, bytes]]) -> Frame:
+    import orjson
+
+    records: list[Any] = []
+    numbers: list[int] = []
+    broken: list[Rejected] = []
+    for number, line in lines:
+        try:
+            records.append(orjson.loads(line))
+            numbers.append(number)
+        except orjson.JSONDecodeError as error:
+            text = line.decode(errors="replace").rstrip("\r\n")
+            broken.append(Rejected(f"{file.name}:{number} is no JSON ({error})", {"line": text}))
+    frame = frame_of(records, lambda position: f"{file.name}:{numbers[position - 1]}")
+    frame.rejected.extend(broken)
+    return frame
+
+
+def _document(file: SourceFile, batch_size: int) -> Iterator[Frame]:
+    import orjson
+
+    with file.unpacked() as stream:
+        content = stream.read()
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(f"{file.name} is no JSON ({error}); is it JSON lines? then set format: jsonl") from None
+    records = document if isinstance(document, list) else [document]
+    for start in range(0, len(records), batch_size):
+
+        def where(position: int, start: int = start) -> str:
+            return f"record {start + position} of {file.name}"
+
+        yield frame_of(records[start : start + batch_size], where)

@@ -80,8 +80,9 @@ def _show_verdict(verdict: dict[str, Any] | None, console: Console) -> None:
     if verdict is None:
         console.print("No verdict for this content: it was not validated, or it changed since.")
         return
-    facts = [(key, value) for key, value in verdict.items() if not isinstance(value, (dict, list))]
-    console.print(table("", ("verdict", ""), facts))
+    facts = [(key, str(value)) for key, value in verdict.items() if not isinstance(value, (dict, list))]
+    facts.extend(verdict.get("counts", {}).items())
+    console.print(table("", ("verdict", ""), [(key, str(value)) for key, value in facts]))
 
 
 def online(

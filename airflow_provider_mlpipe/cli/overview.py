@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.config.document import Document, Path_, load
 from airflow_provider_mlpipe.config.features import RESERVED, FeatureSet, FeatureStore
-from airflow_provider_mlpipe.config.ingestion import Source
+from airflow_provider_mlpipe.config.ingestion import IngestionFile, Source
 from airflow_provider_mlpipe.config.section import parse
 from airflow_provider_mlpipe.config.validation import DatasetRules
 from airflow_provider_mlpipe.errors import ConfigError
@@ -102,11 +102,9 @@ def _parts(document: Document, kind: str) -> list[tuple[Path_, Any]]:
     if kind == "ingestion":
         if "sources" not in top:
             return [((), Source)]
-        if not isinstance(top["sources"], dict) or set(top) != {"sources"}:
-            from airflow_provider_mlpipe.config.ingestion import IngestionFile
-
-            return [((), IngestionFile)]
-        return [(("sources", name), Source) for name in top["sources"]]
+        if set(top) == {"sources"} and isinstance(top["sources"], dict) and top["sources"]:
+            return [(("sources", name), Source) for name in top["sources"]]
+        return [((), IngestionFile)]  # which then says what is wrong with the frame
     if kind == "validation":
         return [((name,), DatasetRules) for name in top]
     return [((name,), FeatureStore if name == RESERVED else FeatureSet) for name in top]

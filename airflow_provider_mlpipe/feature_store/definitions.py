@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 TIMESTAMP = "event_timestamp"
 CREATED = "created_timestamp"
 
+_KEY_TYPES = frozenset({"STRING", "INT32", "INT64"})
+
 _DIGEST_TAG = "mlpipe_definition"
 """The view's tag with the digest of everything that it was made from, by which a change is recognised."""
 
@@ -64,11 +66,18 @@ class Definition:
         entity = str(details["entity"])
         feast: dict[str, Any] = details.get("feast") or {}
         view = feast.get("view") or _default_view(str(details["feature_set"]))
+        columns = {name: _type_of(artifact, schema.field(name)) for name in (entity, *names)}
+        if columns[entity] not in _KEY_TYPES:
+            raise StoreRejectedError(
+                f"{artifact.uri}: the key {entity!r} is {schema.field(entity).type}, which cannot be a key in Feast",
+                hint="Make it text or a whole number.",
+                column=entity,
+            )
         return cls(
             view=view,
             service=feast.get("service") or f"{view}_service",
             entity=entity,
-            columns={name: _type_of(artifact, schema.field(name)) for name in (entity, *names)},
+            columns=columns,
             texts={item["name"]: _text(item) for item in details.get("features", []) if item["name"] in names},
             ttl=timedelta(seconds=feast.get("ttl_seconds") or 0),
             tags={str(key): str(value) for key, value in (feast.get("tags") or {}).items()},

@@ -46,6 +46,9 @@ class OfflineData:
         # Not *.parquet, so that nobody reads it before it is complete, whatever happens here.
         temporary = f".{name}.{uuid.uuid4().hex}"
         self.place.make_folder()
+        for left in self.place.names():
+            if left.startswith(f".{name}."):  # by a process that was killed; the caller holds the lock
+                self.place.delete(left)
         artifact.check_parts()
         with self.place.publishing(name):
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts.storage import local_path
 from airflow_provider_mlpipe.errors import ConfigError, redact
-from airflow_provider_mlpipe.feature_store.translation import hidden_values, translated
+from airflow_provider_mlpipe.feature_store.translation import at_most, hidden_values, quiet
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from airflow_provider_mlpipe.artifacts import Storage
     from airflow_provider_mlpipe.config import FeatureStore
 
@@ -76,17 +79,20 @@ class Settings:
 
     def lock_for_writing(self, view: str) -> Path:
         """The lock of whoever writes online: per file for SQLite, which has one writer, else per view."""
-        scope = f"{self.online['path']}" if self.online_type == "sqlite" else f"{self.online} {self.project} {view}"
-        return self._lock("online", scope)
+        if self.sqlite_path is not None:
+            return _beside(self.sqlite_path)
+        return self._lock(f"online {self.online_type} {self.project} {view}")
 
     @property
     def lock_for_registry(self) -> Path:
-        """The lock of whoever changes the registry."""
-        return self._lock("registry", self.registry)
+        """The lock of whoever changes the registry: beside it, if it is a file."""
+        file = Path(self.registry) if self.registry_is_file else _sqlite_file(self.registry)
+        return _beside(file) if file is not None else self._lock(f"registry {self.project}")
 
-    def _lock(self, kind: str, scope: str) -> Path:
+    def _lock(self, scope: str) -> Path:
+        """Return a lock for what is on a server: it keeps the processes of this machine apart, or of this folder."""
         folder = Path(self.root.path(f"{FOLDER}/locks")) if self.root.is_local else _locks_of_this_machine()
-        return folder / f"{kind}-{hashlib.sha256(scope.encode()).hexdigest()[:16]}.lock"
+        return folder / f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}.lock"
 
     def repo_config(self) -> Any:  # noqa: ANN401 - feast has no types
         """Return Feast's configuration.
@@ -95,43 +101,52 @@ class Settings:
             ConfigError: Feast refuses the settings.
         """
         self.make_folders()
-        with translated(self.secrets, doing="read its settings", refusal=ConfigError):
+        with quiet():
             from feast import RepoConfig
+            from pydantic import ValidationError
 
-            config = RepoConfig(
-                project=self.project,
-                provider="local",
-                registry=self._registry_config(),
-                online_store=dict(self.online),
-                offline_store={"type": _OFFLINE_STORE, "s3": self.root.options},
-                # Short transactions leave room for readers of SQLite; larger ones only cost memory elsewhere.
-                materialization={"online_write_batch_size": 1_000 if self.online_type == "sqlite" else 10_000},
-                entity_key_serialization_version=3,
-            )
-            _ = config.online_store, config.registry  # Feast reads these late: find mistakes here
+            _check_type(self.online_type)
+            try:
+                config = RepoConfig(
+                    project=self.project,
+                    provider="local",
+                    registry=self._registry_config(),
+                    online_store=dict(self.online),
+                    offline_store={"type": _OFFLINE_STORE, "s3": self.root.options},
+                    # Short transactions leave room for readers of SQLite; larger ones only cost memory elsewhere.
+                    materialization={"online_write_batch_size": 1_000 if self.online_type == "sqlite" else 10_000},
+                    entity_key_serialization_version=3,
+                )
+                # Made when first asked for. It logs that serving while materializing is not for file registries; it is.
+                with at_most(logging.ERROR):
+                    _ = config.registry
+            except ValidationError as error:
+                raise _refused(error) from None  # its text shows the values, which may be secret
         return config
 
     def make_folders(self) -> None:
         """Create the folders of files that Feast and SQLite do not create themselves."""
         files = [self.sqlite_path, Path(self.registry) if self.registry_is_file else _sqlite_file(self.registry)]
-        for file in files:
-            if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
+        for folder in {file.parent for file in files if file is not None}:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError.invalid(
+                    where=WHERE,
+                    key="feature_store",
+                    problem=f"cannot create {folder}: {error.strerror}",
+                    hint="Give registry and online_store places that can be written to.",
+                ) from error
 
     def _registry_config(self) -> dict[str, Any]:
-        common = {"path": self.registry, "cache_ttl_seconds": 60}
+        # Without the last key, readers are refused for as long as a materialisation runs.
+        common = {"path": self.registry, "cache_ttl_seconds": 60, "serve_features_while_materializing": True}
         if self.registry_is_file:
             return {**common, "registry_type": "file", "registry_store_type": _REGISTRY_STORE}
         engine: dict[str, Any] = {"echo": False, "pool_pre_ping": True}
         if self.registry.startswith("sqlite"):
             engine["connect_args"] = {"timeout": SQLITE_WAIT_SECONDS}
-        # Without the last line, readers are refused for as long as a materialisation runs.
-        return {
-            **common,
-            "registry_type": "sql",
-            "sqlalchemy_config_kwargs": engine,
-            "serve_features_while_materializing": True,
-        }
+        return {**common, "registry_type": "sql", "sqlalchemy_config_kwargs": engine}
 
 
 def _online(store: FeatureStore, root: Storage) -> dict[str, Any]:
@@ -187,6 +202,30 @@ def _below(root: Storage, name: str, *, key: str) -> str:
         problem=f"must be given, because the artifact root {redact(root.uri)} is a bucket, which cannot hold it",
         hint="Set feature_store.registry to an SQL URL (postgresql+psycopg://user@host/feast) or a local path, and "
         "feature_store.online_store to {type: redis, connection_string: 'host:port'} or {type: sqlite, path: ...}.",
+    )
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f"{file.name}.lock")
+
+
+def _check_type(kind: str) -> None:
+    from feast.repo_config import ONLINE_STORE_CLASS_FOR_TYPE
+
+    if kind not in ONLINE_STORE_CLASS_FOR_TYPE and "." not in kind:
+        raise ConfigError.unknown_name(
+            where=f"{WHERE}.online_store", kind="type of online store", name=kind, known=ONLINE_STORE_CLASS_FOR_TYPE
+        )
+
+
+def _refused(error: ValidationError) -> ConfigError:
+    """Say what Feast refuses, without the values."""
+    problems = [f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors()]
+    return ConfigError.invalid(
+        where=WHERE,
+        key="feature_store.online_store",
+        problem="; ".join(problems),
+        hint="Feast's documentation of this online store lists its keys.",
     )
 
 

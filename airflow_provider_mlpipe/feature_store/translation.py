@@ -20,7 +20,7 @@ from airflow_provider_mlpipe.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["hidden_values", "quiet", "translated"]
+__all__ = ["at_most", "hidden_values", "quiet", "translated"]
 
 _SECRET_KEY = re.compile(r"password|passwd|secret|token|credential|access_key|api_key", re.IGNORECASE)
 _PASSWORD_IN_URL = re.compile(r"://[^\s:/@]*:([^\s@]+)@")
@@ -81,14 +81,20 @@ def quiet() -> Iterator[None]:
     warns of and notes (that its registry cache was filled, say), and what Ibis 12 provokes from DuckDB 2 whenever it
     looks at a table; nothing else.
     """
+    with at_most(logging.WARNING), _quiet_warnings():
+        yield
+
+
+@contextmanager
+def at_most(level: int) -> Iterator[None]:
+    """Let Feast log nothing below `level`."""
     theirs = logging.getLogger("feast")
-    level = theirs.level
-    theirs.setLevel(max(level, logging.WARNING))
+    before = theirs.level
+    theirs.setLevel(max(before, level))
     try:
-        with _quiet_warnings():
-            yield
+        yield
     finally:
-        theirs.setLevel(level)
+        theirs.setLevel(before)
 
 
 @contextmanager
@@ -122,7 +128,7 @@ def translated(
 def _ours(error: Exception, secrets: tuple[str, ...], doing: str, refusal: type[MlpipeError]) -> MlpipeError:
     names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
     text = hide(str(error) or type(error).__name__, secrets)
-    text = text.partition("\n[SQL:")[0].strip()
+    text = text.partition("\n[SQL:")[0].partition("\n(Background on")[0].strip()
     message = f"the feature store could not {doing}: {type(error).__name__}: {text[:1000]}"
     passing = bool(names & _UNAVAILABLE) or isinstance(error, (ConnectionError, TimeoutError))
     if passing and not names & _REJECTED and not _LASTING.search(text):

@@ -6,7 +6,7 @@ fit is reported; SQLAlchemy's own conversions raise in the middle of a stream, o
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,20 +62,20 @@ class SqlReader:
                     connection.exec_driver_sql(statement)
                     connection.commit()
                 declared = self._declared(connection)
-                result = self._execute(connection)
-                names = list(result.keys())
-                # Without a declared type the values tell, which takes a look at all of them first.
-                known = [ColumnType(name, kind) for name in names if (kind := declared.get(name)) is not None]
-                frames = self._frames(result, names)
-                if len(known) == len(names):
-                    chunks = (convert(known, frame.values, frame.rows) for frame in frames)
-                    yield Stream(schema_of(known), chunks)
-                else:
-                    yield from self._told_by_values(frames, known, names)
+                with closing(self._execute(connection)) as result, self._typed(result, declared) as stream:
+                    yield stream
         finally:
             engine.dispose()
 
-    def _told_by_values(self, frames: Iterator[Frame], known: list[ColumnType], names: list[str]) -> Iterator[Stream]:
+    @contextmanager
+    def _typed(self, result: CursorResult[Any], declared: dict[str, Any]) -> Iterator[Stream]:
+        """Give the rows in their declared types; without one the values tell, which takes a look at all of them."""
+        names = list(result.keys())
+        known = [ColumnType(name, kind) for name in names if (kind := declared.get(name)) is not None]
+        frames = self._frames(result, names)
+        if len(known) == len(names):
+            yield Stream(schema_of(known), (convert(known, frame.values, frame.rows) for frame in frames))
+            return
         with detected(frames, known, order=names) as stream:
             yield stream
 
@@ -171,12 +171,8 @@ class SqlReader:
         return f" WHERE {condition}", values
 
     def _frames(self, result: CursorResult[Any], names: list[str]) -> Iterator[Frame]:
-        cursor: Any = result.cursor
-        size = self._request.model.batch_size
-        while True:
-            rows = cursor.fetchmany(size)
-            if not rows:
-                return
+        # Not result.cursor: SQLAlchemy has taken the first rows from it already when it is a server-side one.
+        while rows := result.fetchmany(self._request.model.batch_size):
             yield Frame(len(rows), dict(zip(names, zip(*rows, strict=True), strict=True)))
 
 

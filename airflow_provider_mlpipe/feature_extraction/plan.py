@@ -21,7 +21,7 @@ from airflow_provider_mlpipe.run import duration
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from airflow_provider_mlpipe.config import Configured, FeatureSet
+    from airflow_provider_mlpipe.config import Aggregation, Configured, FeatureSet
     from airflow_provider_mlpipe.feature_extraction.declaration import Domain
 
 __all__ = ["COUNTS", "Feature", "Need", "Plan", "domain_of", "plan", "scope_of"]
@@ -136,8 +136,14 @@ def scope_of(features: Configured[FeatureSet]) -> Scope:
         domain.aggregations, domain.derived, window=window, where=lambda *_: features.where("features"), taken=taken
     )
     return Scope(
-        {name: DeclaredAggregation(aggregation=item) for name, item in model.aggregations.items()},
-        {name: DeclaredExpression(expression=text) for name, text in model.derived.items()},
+        {
+            name: DeclaredAggregation(aggregation=item, meaning=Meaning(formula=_formula_of(item)))
+            for name, item in model.aggregations.items()
+        },
+        {
+            name: DeclaredExpression(expression=text, meaning=Meaning(formula=text))
+            for name, text in model.derived.items()
+        },
         window=window,
         where=features.where,
         outer=catalog,
@@ -268,6 +274,12 @@ class _Resolver:
         need = Need(role=role, column=column, feature=feature, where=where, number=number)
         if need not in self.needs:
             self.needs.append(need)
+
+
+def _formula_of(aggregation: Aggregation) -> str:
+    condition = f" where {aggregation.where}" if aggregation.where else ""
+    per = f" per value of {aggregation.pivot.column}" if aggregation.pivot else ""
+    return f"{aggregation.agg} of {aggregation.column or 'events'}{condition}{per}"
 
 
 def _cell_text(cell: Cell) -> list[object]:

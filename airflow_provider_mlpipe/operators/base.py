@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -61,6 +62,7 @@ class MlpipeOperator(BaseOperator):
             AirflowFailException: a retry would change nothing; the cause is chained.
             MlpipeError: a retry may help, so the task's retries apply.
         """
+        _quieten()
         with airflow_failures():
             return self.run_stage(self._job(context))
 
@@ -90,6 +92,14 @@ class MlpipeOperator(BaseOperator):
             engine=settings.engine(),
             context=context,
         )
+
+
+def _quieten() -> None:
+    """Keep libraries' remarks on their own insides out of the task's log, unless somebody asked for them."""
+    for name in ("great_expectations", "feast"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -82,6 +82,6 @@ class FeastMaterializeOperator(MlpipeOperator):
 
         config = {} if self.config is None else self.find_config(self.config)
         if self.store:
-            section = document_of(config).data.get(_SECTION, {})
+            section = document_of(config).data.get(_SECTION) or {}
             config = {_SECTION: {**section, **self.store}}
         return feature_store(config).model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlpipe.operators.base import MlpipeOperator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ValidateOperator"]
 
+_LEVELS = {"ERROR": logging.ERROR, "WARNING": logging.WARNING, "INFO": logging.INFO}
 _COUNTS = ("total_checks", "passed", "failed", "errors", "warnings", "skipped", "rows_validated")
 
 
@@ -88,10 +90,10 @@ class ValidateOperator(MlpipeOperator):
             counts.get("warnings", 0),
             verdict.report,
         )
-        if not verdict.passed and not self.fail_task:
-            self.log.error("The data did not pass; fail_task=False lets the run go on.\n%s", verdict.summary())
-        elif counts.get("failed", 0):
-            self.log.warning("%s", verdict.summary())
+        for result in verdict.results:
+            # What blocks stands in the error that fails the task; once is enough.
+            if result.failed and not (result.blocks and self.fail_task):
+                self.log.log(_LEVELS[result.severity], "%s", "\n".join(result.lines()))
 
 
 def _counts(verdict: Verdict) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""Dags that use the operators in the ways that authors do. `test_operators` runs them and says what must come of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from airflow.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_mlpipe.operators import (
+    ExtractFeaturesOperator,
+    FeastMaterializeOperator,
+    SourceIngestOperator,
+    ValidateOperator,
+)
+
+DAILY = {
+    "schedule": CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    "catchup": False,
+}
+EVERYTHING = {
+    # No connection_string: the operator's conn_id says where.
+    "people": {"type": "database", "table": "users", "incremental": {"cursor_column": "created_at", "window": "all"}},
+    "today": {"type": "database", "table": "activity", "incremental": {"cursor_column": "occurred_at"}},
+    "absent": {"type": "database", "table": "no_such_table"},
+}
+FEATURES = {"user_features": {"features": ["tasks_completed_7d", "current_workload_hours"]}}
+
+with DAG("choices", **DAILY):
+    # A mapping instead of a file, an Airflow connection, a dataset of its own, a moment of its own.
+    people = SourceIngestOperator(
+        task_id="people",
+        source="people",
+        config={"sources": EVERYTHING},
+        conn_id="tracker",
+        dataset="crew",
+        as_of="{{ data_interval_end.subtract(days=7) }}",
+        artifact_root="{{ var.value.root }}",
+    )
+    # What is configured here fails (nobody is above 30), and lets the run go on to the gate.
+    judged = ValidateOperator(
+        task_id="judged",
+        artifact=people.output,
+        config={"crew": {"range_constraints": {"age": [0, 30]}}},
+        dataset="crew",
+        fail_task=False,
+    )
+    today = SourceIngestOperator(task_id="today", source="today", config={"sources": EVERYTHING}, conn_id="tracker")
+    features = ExtractFeaturesOperator(
+        task_id="features",
+        feature_set="user_features",
+        config=FEATURES,
+        inputs={"users": judged.output, "activity": today.output},
+    )
+    FeastMaterializeOperator(task_id="gate", artifact=features.output)
+    FeastMaterializeOperator(
+        task_id="no_gate",
+        artifact=features.output,
+        store={"require_validation": False, "project": "{{ dag.dag_id }}"},
+    )
+
+with DAG("mapped", **DAILY):
+    raw = SourceIngestOperator.partial(task_id="ingest", config={"sources": EVERYTHING}, conn_id="tracker").expand(
+        source=["people", "today"]
+    )
+    ValidateOperator.partial(
+        task_id="validate", config={"any": {"required_columns": ["user_id"]}}, dataset="any"
+    ).expand(artifact=raw.output)
+
+# A bare cron string: since Airflow 3 its intervals have no length.
+with DAG("no_length", schedule="0 2 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False):
+    SourceIngestOperator(task_id="people", source="people", config={"sources": EVERYTHING}, conn_id="tracker")
+    SourceIngestOperator(task_id="today", source="today", config={"sources": EVERYTHING}, conn_id="tracker", retries=2)
+
+with DAG("failures", default_args={"retries": 2}, **DAILY):
+    SourceIngestOperator(
+        task_id="refused", source="people", config={"sources": EVERYTHING}, conn_id="server_that_is_down"
+    )
+    SourceIngestOperator(task_id="no_table", source="absent", config={"sources": EVERYTHING}, conn_id="tracker")
+    SourceIngestOperator(task_id="no_source", source="poeple", config={"sources": EVERYTHING})
+    SourceIngestOperator(task_id="no_config", source="people", config="absent.yaml")
+    SourceIngestOperator(task_id="no_connection", source="people", config={"sources": EVERYTHING}, conn_id="absent")
+    ValidateOperator(task_id="no_artifact", artifact="/absent", config={"d": {}}, dataset="d")

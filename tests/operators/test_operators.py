@@ -1,0 +1,162 @@
+"""The operators on a real Airflow: arguments, mapping, intervals without length, retries and failures.
+
+The Dags are in cases/cases.py. They run in one process (`story`), as importing Great Expectations and Feast costs more
+than all runs together; each test looks at its part.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_mlpipe import sample
+from airflow_provider_mlpipe.artifacts import Artifact
+from tests.operators.home import Run, Step, new_airflow
+from tests.servers import free_ports
+
+if TYPE_CHECKING:
+    from airflow_provider_mlpipe.sample import Sample
+
+pytestmark = pytest.mark.airflow
+
+INTERVAL = "20260113T020000Z-20260114T020000Z"
+PASSWORD = "hunter2-of-the-tracker"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this module's sample and artifacts are."""
+    return tmp_path_factory.mktemp("operators")
+
+
+@pytest.fixture(scope="module")
+def data(place: Path) -> Sample:
+    """The sample that the Dags read."""
+    return sample.write(place / "sample")
+
+
+@pytest.fixture(scope="module")
+def story(place: Path, data: Sample) -> dict[str, Run]:
+    """One run of each Dag of cases.py, and of `no_length` one without a logical date."""
+    (port,) = free_ports()
+    down = {"conn_type": "postgres", "host": "127.0.0.1", "port": port, "login": "ann", "password": PASSWORD}
+    airflow = new_airflow(place).with_env(
+        AIRFLOW__CORE__DAGS_FOLDER=str(Path(__file__).with_name("cases")),
+        AIRFLOW_CONN_TRACKER=json.dumps({"conn_type": "sqlite", "host": str(data.database)}),
+        AIRFLOW_CONN_SERVER_THAT_IS_DOWN=json.dumps({**down, "schema": "tracker"}),
+        AIRFLOW_VAR_ROOT=str(place / "elsewhere"),
+    )
+    steps = {
+        "choices": Step("choices", "2026-01-15"),
+        "mapped": Step("mapped", "2026-01-15"),
+        "no_length": Step("no_length", "2026-01-15"),
+        "no_date": Step("no_length", None),
+        "failures": Step("failures", "2026-01-15"),
+    }
+    return dict(zip(steps, airflow.run(*steps.values()), strict=True))
+
+
+def test_arguments_are_templates_and_decide(story: dict[str, Run], place: Path) -> None:
+    """dataset, conn_id, as_of, artifact_root and a mapping as config, on one task."""
+    artifact = Artifact.open(story["choices"].xcom("people"))
+
+    assert artifact.uri == f"{place}/elsewhere/crew/raw/{INTERVAL}"
+    assert artifact.manifest.details["window"][1].startswith("2026-01-07T02:00:00")
+    # Without them the same source goes to the default root, under its own name, as of the interval's end.
+    usual = Artifact.open(story["mapped"].xcom("ingest[0]"))
+    assert usual.uri == f"{place}/airflow/mlpipe/people/raw/{INTERVAL}-m0000"
+    assert usual.manifest.rows > artifact.manifest.rows > 0
+
+
+def test_a_manifest_says_who_wrote_it(story: dict[str, Run]) -> None:
+    run = Artifact.open(story["mapped"].xcom("ingest[1]")).manifest.run
+
+    assert (run["dag_id"], run["task_id"], run["map_index"], run["try_number"]) == ("mapped", "ingest", 1, 1)
+    assert run["run_id"] == story["mapped"].run_id
+    assert [text[:16] for text in run["interval"]] == ["2026-01-13T02:00", "2026-01-14T02:00"]
+
+
+def test_data_that_failed_without_failing_the_task_still_does_not_go_online(story: dict[str, Run]) -> None:
+    run = story["choices"]
+
+    assert run.states["judged"] == "success"
+    assert run.xcom("judged", "validation")["passed"] is False
+    assert run.xcom("judged", "validation")["errors"] == 1
+    assert run.states["gate"] == "failed"
+    assert run.tasks["gate"]["try_number"] == 1
+    assert run.states["no_gate"] == "success", "store={'require_validation': False} opens the gate"
+    assert "ERROR FAILED" in run.log
+
+
+def test_mapped_tasks_do_not_get_in_each_others_way(story: dict[str, Run]) -> None:
+    run = story["mapped"]
+
+    assert set(run.states.values()) == {"success"}
+    assert len(run.states) == 4
+    for index in (0, 1):
+        assert run.xcom(f"ingest[{index}]").endswith(f"{INTERVAL}-m{index:04d}")
+        assert run.xcom(f"validate[{index}]") == run.xcom(f"ingest[{index}]")
+
+
+def test_an_interval_without_length_falls_back_to_the_logical_date_and_the_log_explains(story: dict[str, Run]) -> None:
+    run = story["no_length"]
+    artifact = Artifact.open(run.xcom("people"))
+
+    assert run.interval[0] == run.interval[1]
+    assert artifact.manifest.details["window"][1].startswith(run.interval[1][:10])
+    assert artifact.manifest.partition.startswith("run-manual__")
+    assert "a data interval of no length" in run.log
+    assert "CronDataIntervalTimetable" in run.log
+
+
+def test_a_window_of_one_interval_is_refused_if_there_is_none(story: dict[str, Run]) -> None:
+    """`window: interval` on an interval without length would read nothing, every day, and call it success."""
+    run = story["no_length"]
+
+    assert run.states["today"] == "failed"
+    assert run.tasks["today"]["try_number"] == 1
+    assert "needs a data interval that has a length" in run.log
+
+
+def test_a_run_without_a_logical_date_is_about_when_it_was_triggered(story: dict[str, Run], data: Sample) -> None:
+    artifact = Artifact.open(story["no_date"].xcom("people"))
+
+    assert "no data interval" in story["no_date"].log
+    # That is now, after the sample's end: everybody is there.
+    assert artifact.manifest.rows == data.rows["users"]
+
+
+def test_a_server_that_is_down_is_tried_again(story: dict[str, Run]) -> None:
+    refused = story["failures"].tasks["refused"]
+
+    assert refused["state"] == "failed"
+    assert refused["try_number"] == 3, "one try and two retries"
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("no_table", "no_such_table"),
+        ("no_source", "Did you mean 'people'?"),
+        ("no_config", "config_folder"),
+        ("no_connection", "no Airflow connection named 'absent'"),
+        ("no_artifact", "no artifact at /absent"),
+    ],
+)
+def test_what_no_retry_can_mend_is_not_tried_again(story: dict[str, Run], task: str, message: str) -> None:
+    run = story["failures"]
+
+    assert run.states[task] == "failed"
+    assert run.tasks[task]["try_number"] == 1
+    assert message in run.log
+
+
+def test_no_secret_reaches_log_xcom_or_artifact(story: dict[str, Run], place: Path) -> None:
+    for run in story.values():
+        assert PASSWORD not in run.log
+        assert PASSWORD not in json.dumps(run.tasks)
+    for file in [*place.rglob("*.json"), *place.rglob("*.log"), *place.rglob("*.html")]:
+        assert PASSWORD not in file.read_text(errors="replace"), file

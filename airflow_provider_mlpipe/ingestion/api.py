@@ -61,7 +61,7 @@ class ApiReader:
             found |= header_secrets(value.get_secret_value())
         hidden = {path[len(self._source.path) :] for path in self._source.document.hidden}
         found |= {str(value) for name, value in self._params.items() if ("params", name) in hidden}
-        return frozenset(text for text in found if len(text) > 2)
+        return frozenset(found)
 
     @contextmanager
     def open(self) -> Iterator[Stream]:

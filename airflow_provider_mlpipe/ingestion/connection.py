@@ -61,7 +61,8 @@ def secrets_of(uri: str) -> frozenset[str]:
     pairs = (pair.partition("=") for pair in split.query.split("&"))
     values = {value for name, _, value in pairs if any(word in name.lower() for word in _SECRET_WORDS)}
     found = {raw, *values}
-    return frozenset(filter(None, found | {unquote(text) for text in found} | {quote(text, safe="") for text in found}))
+    plain = {unquote(text) for text in found}
+    return frozenset(filter(None, found | plain | {quote(text, safe="") for text in plain}))
 
 
 def location_of(uri: str) -> str:

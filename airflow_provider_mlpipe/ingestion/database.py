@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DatabaseRequest", "database_reader", "named_parameters"]
 
-_PARAMETER = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)(?!:)")
+_PARAMETER = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)(?!:(?!:))")
 _LITERALS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -70,8 +70,8 @@ class DatabaseRequest:
 def named_parameters(query: str, names: Iterable[str], replacement: Callable[[str], str]) -> str:
     """Replace ``:name`` of the given names outside of literals, quoted names and comments.
 
-    >>> named_parameters("SELECT ':a', x::text FROM t WHERE a = :a", ["a"], lambda name: f"<{name}>")
-    "SELECT ':a', x::text FROM t WHERE a = <a>"
+    >>> named_parameters("SELECT ':a', x::text FROM t WHERE a = :a::int", ["a"], lambda name: f"<{name}>")
+    "SELECT ':a', x::text FROM t WHERE a = <a>::int"
     """
     known = set(names)
 

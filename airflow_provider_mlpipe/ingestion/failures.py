@@ -60,7 +60,8 @@ class Edge:
     def __init__(self, source: str, location: str, secrets: frozenset[str]) -> None:
         self._source, self._location = source, location
         # The longest first, so that no rest of one is left when another is a part of it.
-        self._secrets = sorted(secrets, key=len, reverse=True)
+        # What is shorter than three characters stands in every text, so hiding it would hide everything.
+        self._secrets = sorted((text for text in secrets if len(text) > 2), key=len, reverse=True)
 
     @contextmanager
     def mapped(self) -> Iterator[None]:

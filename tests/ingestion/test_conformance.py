@@ -85,7 +85,7 @@ class PostgresCursor(Postgres):
     """As when the ADBC driver is not installed."""
 
     def source(self, content: list[Row]) -> dict[str, Any]:
-        self.request.getfixturevalue("monkeypatch").setattr(database, "find_spec", lambda name: None)
+        self.request.getfixturevalue("monkeypatch").setattr(database, "find_spec", lambda _: None)
         return super().source(content)
 
 

@@ -37,28 +37,32 @@ def columns_table(summary: Mapping[str, Any]) -> Safe:
     """Return one line per column: type, nulls, distinct values, extremes, and how many of its rules failed."""
     columns, rules, rows = summary["columns"], summary["rules"], summary["counts"]["rows_validated"]
     about = "" if summary["exact_distinct"] else "≈ "
-    failed = Counter(name for rule in rules if rule["status"] in {"failed", "error"} for name in rule["columns"])
+    failures = [rule for rule in rules if rule["status"] in {"failed", "error"}]
+    failed = Counter(name for rule in failures for name in rule["columns"])
+    # Failures come severest first, so the first one of a column gives its colour.
+    colour = {name: CHIPS[rule["severity"]] for rule in reversed(failures) for name in rule["columns"]}
     ruled = Counter(name for rule in rules for name in rule["columns"])
     ordered = sorted(columns, key=lambda column: -failed[column["name"]]) if len(columns) > MAX_ROWS else columns
-    lines = [
-        _column(column, failed[column["name"]], ruled[column["name"]], rows, about) for column in ordered[:MAX_ROWS]
-    ]
+    lines = []
+    for column in ordered[:MAX_ROWS]:
+        name = column["name"]
+        if failed[name]:
+            judged = tag("span", f"{failed[name]} failed", class_=f"chip {colour[name]}")
+        else:
+            judged = tag("span", word(ruled[name], "rule") if ruled[name] else "no rule", class_="quiet small")
+        lines.append(_column(column, judged, rows, about))
     return _table(("Column", "Type", "Empty", "Distinct", "Smallest", "Greatest", "Rules"), lines, len(columns))
 
 
-def _column(column: Mapping[str, Any], failed: int, ruled: int, rows: int, about: str) -> Safe:
+def _column(column: Mapping[str, Any], judged: Safe, rows: int, about: str) -> Safe:
     nulls = column["nulls"] or 0
     empty = percent(nulls / rows) if rows else NOTHING
     picture = bar(nulls / rows, kind="skip", label=f"{empty} empty", class_="nulls") if rows else ""
     distinct = NOTHING if column["distinct"] is None else f"{about}{amount(min(column['distinct'], rows - nulls))}"
-    if failed:
-        judged = tag("span", f"{failed} failed", class_="chip bad")
-    else:
-        judged = tag("span", word(ruled, "rule") if ruled else "no rule", class_="quiet small")
     return tag(
         "tr",
-        tag("td", tag("code", shorten(column["name"]))),
-        tag("td", column["type"]),
+        tag("td", tag("code", shorten(column["name"])), class_="column"),
+        tag("td", column["type"], class_="type"),
         tag("td", join(empty, picture), class_="number"),
         tag("td", distinct, class_="number"),
         tag("td", NOTHING if column["low"] is None else shorten(column["low"])),

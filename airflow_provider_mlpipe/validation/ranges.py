@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.validation.refusal import refusal
 from airflow_provider_mlpipe.validation.wording import column
 
 if TYPE_CHECKING:
@@ -39,14 +40,25 @@ def count_outside(
         else:
             open_.append(rule)
     for start in range(0, len(open_), RULES_PER_STATEMENT):
-        some = open_[start : start + RULES_PER_STATEMENT]
-        conditions = [condition(frame, rule) for rule in some]
+        found |= _counted(frame, open_[start : start + RULES_PER_STATEMENT])
+    return found
+
+
+def _counted(frame: Frame, rules: Sequence[InRange]) -> dict[str, int | str]:
+    """Count for several rules in one statement; if the engine refuses it, for each of them alone."""
+    import duckdb
+
+    conditions = [condition(frame, rule) for rule in rules]
+    try:
         row = frame.row(
             [f"count(*) FILTER (WHERE {sql})" for sql, _ in conditions],
             [value for _, parameters in conditions for value in parameters],
         )
-        found |= {rule.rule_id: int(count) for rule, count in zip(some, row, strict=True)}
-    return found
+    except duckdb.Error as error:
+        if len(rules) == 1:
+            return {rules[0].rule_id: refusal(error)}
+        return {name: count for rule in rules for name, count in _counted(frame, [rule]).items()}
+    return {rule.rule_id: int(count) for rule, count in zip(rules, row, strict=True)}
 
 
 def condition(frame: Frame, rule: InRange) -> tuple[str, list[Any]]:
@@ -59,8 +71,18 @@ def condition(frame: Frame, rule: InRange) -> tuple[str, list[Any]]:
     slot = "CAST(? AS TIMESTAMPTZ)" if rule.temporal else "?"
     sides = [(bound, sign) for bound, sign in ((rule.low, "<"), (rule.high, ">")) if bound is not None]
     outside = " OR ".join(f"{place} {sign} {slot}" for _, sign in sides)
-    parameters = [bound.isoformat() if isinstance(bound, datetime) else bound for bound, _ in sides]
+    parameters = [_parameter(frame, rule.column, bound) for bound, _ in sides]
     return f"(NOT {frame.is_null(rule.column)} AND ({outside}))", parameters
+
+
+def _parameter(frame: Frame, name: str, bound: float | datetime) -> Any:  # noqa: ANN401 - what DuckDB binds
+    """Return a bound as DuckDB takes it: exactly where it can, as a double where a decimal column is too narrow."""
+    if isinstance(bound, datetime):
+        return bound.isoformat()
+    if frame.logical(name) == "decimal":
+        kind = frame.schema.field(frame.names[name]).type
+        return bound if isinstance(bound, int) and abs(bound) < 10 ** (kind.precision - kind.scale) else float(bound)
+    return bound
 
 
 def _problem(frame: Frame, rule: InRange) -> str:

@@ -15,6 +15,7 @@ from airflow_provider_mlpipe.errors import did_you_mean
 from airflow_provider_mlpipe.validation import drift, freshness, membership, ranges, samples, uniqueness
 from airflow_provider_mlpipe.validation.findings import Finding, Sample
 from airflow_provider_mlpipe.validation.profile import profile
+from airflow_provider_mlpipe.validation.refusal import refusal
 from airflow_provider_mlpipe.validation.rules import (
     ColumnExists,
     Drift,
@@ -66,7 +67,7 @@ class Scan:
             return self._find(rule)
         except duckdb.Error as error:
             logger.debug("rule %s could not run", rule.rule_id, exc_info=True)
-            return Finding(problem=_sentence(error))
+            return Finding(problem=refusal(error))
 
     @singledispatchmethod
     def _find(self, rule: Rule) -> Finding:
@@ -148,12 +149,3 @@ def _key_columns(frame: Frame, rules: Sequence[Rule]) -> tuple[str, ...]:
     """Return the columns that find a row again: those of the first unique key whose columns are all there."""
     keys = (rule.columns for rule in rules if isinstance(rule, Unique))
     return next((key for key in keys if all(name in frame.names for name in key)), ())
-
-
-def _sentence(error: Exception) -> str:
-    """Return what DuckDB says without its prefix, position marks and query."""
-    import duckdb
-
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return "it needs more memory than the engine's memory_limit and could not spill; raise memory_limit"
-    return "the engine cannot compute it: " + str(error).splitlines()[0]

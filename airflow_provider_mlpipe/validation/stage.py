@@ -16,6 +16,7 @@ from airflow_provider_mlpipe.reporting import render
 from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.frame import Frame
 from airflow_provider_mlpipe.validation.freshness import hours_before
+from airflow_provider_mlpipe.validation.library import load_great_expectations
 from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
 from airflow_provider_mlpipe.validation.rules import Fresh, rules_of
 from airflow_provider_mlpipe.validation.samples import json_clean
@@ -100,7 +101,7 @@ def count_results(results: Iterable[RuleResult], rows: int) -> Metrics:
 
 def judge_frame(frame: Frame, rules: Sequence[Rule], dataset: str) -> tuple[Judgement, Scan]:
     """Scan a frame and judge what was found: the one way from rules to results, for artifacts and tables alike."""
-    # Importing GX costs seconds of CPU, and is worth it only now that there is something to judge.
+    load_great_expectations()
     from airflow_provider_mlpipe.validation.judgement import judge_all
 
     scan = Scan(frame, rules)

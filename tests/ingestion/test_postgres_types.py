@@ -1,5 +1,7 @@
 """PostgreSQL: what every type becomes, by ADBC and by cursor, and what cannot be held."""
 
+# ruff: noqa: DTZ001 - columns without a zone hold times without a zone
+
 from __future__ import annotations
 
 import itertools

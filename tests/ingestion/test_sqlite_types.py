@@ -1,5 +1,7 @@
 """SQLite: a value arrives as it was stored, or its row is quarantined with the reason. Nothing is changed silently."""
 
+# ruff: noqa: DTZ001 - columns without a zone hold times without a zone
+
 from __future__ import annotations
 
 import sqlite3

@@ -79,11 +79,13 @@ def online(users: list[str]) -> list[dict[str, Any]]:
     from airflow_provider_mlpipe.artifacts import Storage
     from airflow_provider_mlpipe.feature_store import read_online
     from airflow_provider_mlpipe.hooks import settings
+    from airflow_provider_mlpipe.hooks.connections import s3_options
     from tests.operators.home import REPOSITORY
 
     store = config.feature_store(REPOSITORY / "config" / "feature_config.yaml").model
+    root = Storage(settings.artifact_root(), s3_options(settings.artifact_conn_id()))
     rows = [{"user_id": user} for user in users]
-    return read_online(store, root=Storage(settings.artifact_root()), view="user_profile_features", entity_rows=rows)
+    return read_online(store, root=root, view="user_profile_features", entity_rows=rows)
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ class Pipeline:
             with watch(f"validating {name}"):
                 verdict = validation.validate(artifact, self.rules[role], as_of=self.interval.end)
             counts, rows = verdict.counts, artifact.manifest.rows
-            found = f"{counts['errors']} errors, {counts['warnings']} warnings"
+            found = f"{_counted(counts['errors'], 'error')}, {_counted(counts['warnings'], 'warning')}"
             word = "passed" if verdict.passed else "rejected"
             self._note("validate", name, rows, rows if verdict.passed else 0, f"{word}: {found}", spent)
             self.outcome.reports[name] = verdict.report
@@ -178,7 +178,9 @@ class Pipeline:
         artifact: Artifact = made.artifact
         rows_in = sum(item.manifest.rows for item in inputs.values())
         number = made.metrics.get("features")
-        self._note("extract", name, rows_in, artifact.manifest.rows, f"{number} features" if number else "", spent)
+        self._note(
+            "extract", name, rows_in, artifact.manifest.rows, _counted(number, "feature") if number else "", spent
+        )
         self.outcome.artifacts[name] = artifact.uri
         return artifact
 
@@ -200,3 +202,7 @@ class Pipeline:
 
 def _unwatched(_label: str) -> AbstractContextManager[Callable[[int], None]]:
     return nullcontext(lambda _rows: None)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

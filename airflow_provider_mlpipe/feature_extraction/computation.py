@@ -53,7 +53,7 @@ class Computation:
             FeatureError: the engine cannot compute it, or an entity has several values of a column in use.
         """
         plan, engine = self._plan, self._engine
-        with computing(plan.name):
+        with computing(plan.name, plan.where):
             backend = engine.ibis()
             spine, events = compiler.inputs(plan, self._schemas)
             self._refuse_conflicts(backend, spine)
@@ -101,7 +101,7 @@ class Computation:
 
 
 @contextmanager
-def computing(name: str) -> Iterator[None]:
+def computing(name: str, where: str) -> Iterator[None]:
     """Turn what the engine says into a FeatureError."""
     import duckdb
 
@@ -109,12 +109,12 @@ def computing(name: str) -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException as error:
         raise FeatureError.because(
-            where=name, feature=name, problem=f"ran out of memory: {_first_line(error)}",
+            where=where, feature=name, problem=f"ran out of memory: {_first_line(error)}",
             hint="Raise memory_limit of the engine, or give it a temp_directory with more room to spill to.",
         ) from error  # fmt: skip
     except duckdb.Error as error:
         raise FeatureError.because(
-            where=name, feature=name, problem=f"could not be computed: {_first_line(error)}",
+            where=where, feature=name, problem=f"could not be computed: {_first_line(error)}",
             hint="The engine refused the data or the declaration; nothing was published.",
         ) from error  # fmt: skip
 

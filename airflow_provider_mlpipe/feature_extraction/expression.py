@@ -37,6 +37,9 @@ MAX_LENGTH = 4_000
 MAX_DEPTH = 60
 """How deep an expression may nest; keeps every later walk over it away from Python's recursion limit."""
 
+_DIALECT = "duckdb"
+"""How sqlglot reads and writes; what is allowed is the same in every dialect."""
+
 _CLOCK = ("now", "today", "current_date", "current_time", "current_timestamp", "getdate", "sysdate", "localtime")
 _CLOCK_NODES = ("CurrentDate", "CurrentTime", "CurrentTimestamp", "CurrentDatetime", "Localtime", "Localtimestamp")
 _BINARY = {
@@ -153,7 +156,7 @@ def _tree(text: str) -> Any:  # noqa: ANN401 - sqlglot has no types here
     if len(text) > MAX_LENGTH:
         raise _NotAllowedError(f"longer than {MAX_LENGTH} characters", "Split it into several derived features.")
     try:
-        statements = sqlglot.parse(text, read="duckdb")
+        statements = sqlglot.parse(text, read=_DIALECT)
     except RecursionError:
         raise _NotAllowedError("nests too deeply", "Split it into several derived features.") from None
     except SqlglotError as error:
@@ -168,6 +171,10 @@ def _first_problem(error: Exception) -> str:
     found = str(details[0].get("description") or str(error).splitlines()[0]).rstrip(".")
     # sqlglot names its own classes where an operand or a bracket is missing.
     return "something is missing" if "<class" in found else found
+
+
+def _sql(tree: Any) -> str:  # noqa: ANN401
+    return str(tree.sql(dialect=_DIALECT))
 
 
 def _short(text: str) -> str:
@@ -211,7 +218,7 @@ class _Reader:
     def _column(self, tree: Any, depth: int) -> Node:  # noqa: ANN401, ARG002
         if tree.args.get("table") is not None:
             raise _NotAllowedError(
-                f"{tree.sql()} names a table",
+                f"{_sql(tree)} names a table",
                 "Write the column alone; a where sees the events, a derived the features.",
             )
         if type(tree.this).__name__ != "Identifier":
@@ -232,7 +239,7 @@ class _Reader:
 
     def _is(self, tree: Any, depth: int) -> Node:  # noqa: ANN401
         if type(tree.expression).__name__ != "Null":
-            raise _NotAllowedError(f"{tree.sql()}: only is null and is not null are known")
+            raise _NotAllowedError(f"{_sql(tree)}: only is null and is not null are known")
         return Operation("is null", (self.read(tree.this, depth + 1),))
 
     def _between(self, tree: Any, depth: int) -> Node:  # noqa: ANN401
@@ -270,16 +277,17 @@ def _clock(name: str) -> _NotAllowedError:
 
 def _refusal(tree: Any, kind: str) -> _NotAllowedError:  # noqa: ANN401
     if kind in _CLOCK_NODES:
-        return _clock(tree.sql())
+        return _clock(_sql(tree))
     if kind in {"Subquery", "Select", "Exists"}:
         return _NotAllowedError("a subquery is not allowed", "Declare an aggregation for it and use its name.")
     if kind in {"Window", "Sum", "Avg", "Count", "Max", "Min"}:
         return _NotAllowedError(
-            f"{_short(tree.sql())} is an aggregation", "Declare it under aggregations and use its name here."
+            f"{_short(_sql(tree))} is an aggregation", "Declare it under aggregations and use its name here."
         )
     if kind == "Anonymous":
         name = str(tree.this)
         if name.lower() in _CLOCK:
             return _clock(f"{name}()")
-        return _NotAllowedError(f"no function named {name!r}.{did_you_mean(name.lower(), FUNCTIONS)}")
-    return _NotAllowedError(f"{_short(tree.sql())} ({kind.lower()}) is not allowed")
+        guess = did_you_mean(name.lower(), FUNCTIONS).strip()
+        return _NotAllowedError(f"there is no function {name!r}" + (f" ({guess})" if guess else ""))
+    return _NotAllowedError(f"{_short(_sql(tree))} ({kind.lower()}) is not allowed")

@@ -170,7 +170,7 @@ class FeatureExtractor:
         columns = [table.column(n) for n in positions]
         names = [f"f{n}" for n in positions]
         numbered = pa.table([*columns, pa.array(range(table.num_rows), pa.int64())], names=[*names, _ROW])
-        with DuckDBEngine.open() as engine, computing("features"):
+        with DuckDBEngine.open() as engine, computing("features", "DataFrame"):
             engine.connection.register(_VIEW, numbered)
             statistics = fit(engine, _VIEW, numbered.schema, names)
             _log.warning("statistics are those of the %d rows given; a pipeline uses fitted state", table.num_rows)

@@ -17,7 +17,7 @@ __all__ = ["after_last", "arrow", "filled"]
 
 
 def arrow(frame: pd.DataFrame, name: str) -> pa.Table:
-    """Return a frame as Arrow, categories as their values.
+    """Return a frame as Arrow, categories as their values and times in whole microseconds.
 
     Raises:
         FeatureError: a column mixes types, or two columns have one name.
@@ -31,8 +31,15 @@ def arrow(frame: pd.DataFrame, name: str) -> pa.Table:
             where=name, feature=name, problem=f"cannot be read as a table: {str(error).splitlines()[0]}",
             hint="Give every column a name of its own and one type, e.g. with DataFrame.astype or pandas.to_datetime.",
         ) from error  # fmt: skip
-    plain = [item.type.value_type if pa.types.is_dictionary(item.type) else item.type for item in table.schema]
-    return table.cast(pa.schema([(item.name, kind) for item, kind in zip(table.schema, plain, strict=True)]))
+    return table.cast(pa.schema([(item.name, _plain(item.type)) for item in table.schema]), safe=False)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    return pa.timestamp("us", tz=kind.tz) if pa.types.is_timestamp(kind) else kind
 
 
 def filled(plan: Plan, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:

@@ -84,7 +84,7 @@ def write_normalized(job: Job, raw: Artifact, states: StateStore, state: FittedS
         state: the state in force; None means that there never was one, so that this run fits and promotes it.
     """
     model, name = job.features.model, job.features.name
-    with DuckDBEngine.open(job.engine) as engine, computing(name + SUFFIX):
+    with DuckDBEngine.open(job.engine) as engine, computing(name + SUFFIX, job.plan.where):
         engine.view(_VIEW, raw)
         if state is None:
             state = _fitted(job, raw, engine)

@@ -67,6 +67,7 @@ class Plan:
     """A feature set, ready to be compiled.
 
     Attributes:
+        where: file and line of the set.
         cells: numbers over events, by id; a cell that several features need stands here once.
         derived: formulas by id, each after those that it refers to.
         features: the selection, in its order.
@@ -77,6 +78,7 @@ class Plan:
     """
 
     name: str
+    where: str
     domain: Domain
     delay: timedelta
     cells: dict[str, Cell]
@@ -176,6 +178,7 @@ def plan(features: Configured[FeatureSet]) -> Plan:
         found.append(resolver.feature(declared, place))
     return Plan(
         name=features.name,
+        where=features.where(),
         domain=domain,
         delay=duration(model.delay),
         cells=resolver.cells,

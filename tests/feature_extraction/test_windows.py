@@ -143,13 +143,14 @@ def times(kind, *moments):
     [
         (pa.timestamp("us"), NAIVE, 1),
         (pa.timestamp("ns"), NAIVE, 1),
+        (pa.timestamp("ns", tz="UTC"), [AS_OF - timedelta(microseconds=1), AS_OF], 1),
         (pa.timestamp("s", tz="UTC"), [datetime(2026, 1, 14, 1, 59, tzinfo=UTC), AS_OF], 1),
         # 21:00 in New York is 02:00 UTC: exactly as_of.
         (pa.timestamp("us", tz="America/New_York"), [AS_OF - timedelta(microseconds=1), AS_OF], 1),
         # A date is its midnight UTC: the 7th's lies before the window's start at 02:00, the 14th's before its end.
         (pa.date32(), [date(2026, 1, 7), date(2026, 1, 8), date(2026, 1, 14), date(2026, 1, 15)], 2),
     ],
-    ids=["naive is UTC", "nanoseconds", "seconds", "another zone", "date"],
+    ids=["naive is UTC", "nanoseconds", "nanoseconds in a zone", "seconds", "another zone", "date"],
 )
 def test_times_of_any_type(root, kind, moments, count):
     assert rows(extracted(root, users("ann"), times(kind, *moments), features=["tasks_completed_7d"])) == {
@@ -238,3 +239,22 @@ def test_inputs_may_be_published_in_many_parts(root):
     table = pa.concat_tables([activity(done("ann", timedelta(hours=1)))] * 2500)
     assert published(root, "activity", table).manifest.rows == 2500
     assert rows(extracted(root, users("ann"), table, features=["tasks_completed_7d"])) == {"ann": (2500,)}
+
+
+def test_nanoseconds_never_leak_the_future_and_never_count_twice(root):
+    """Times count in whole microseconds: an event next to as_of belongs to one side of it, whatever is rounded."""
+    nanoseconds = int(AS_OF.timestamp()) * 10**9
+    for kind in (pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")):
+        for offset, today in ((-1, 0), (-1000, 1), (0, 0), (1, 0), (499, 0)):
+            table = activity(done("ann", AS_OF))
+            position = table.schema.get_field_index("occurred_at")
+            table = table.set_column(position, "occurred_at", pa.array([nanoseconds + offset], kind))
+            counts = [
+                rows(
+                    extracted(
+                        root, users("ann"), table, as_of=as_of, aggregations={"n": {"agg": "count", "windows": ["1d"]}}
+                    )
+                )
+                for as_of in (AS_OF, AS_OF + timedelta(days=1))
+            ]
+            assert counts == [{"ann": (today,)}, {"ann": (1 - today,)}]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["exact_sum", "finite", "number", "rest", "whole"]
+__all__ = ["exact_sum", "finite", "number", "real", "rest", "whole"]
 
 _SCALE = float(2**90)
 """A power of two, so that scaling loses nothing: a rest of at most 0.5 stays below 1e38 over a hundred billion rows."""
@@ -31,6 +31,13 @@ def number(value: Any) -> Any:  # noqa: ANN401
     return value.cast("int64").cast("float64") if value.type().is_boolean() else value.cast("float64")
 
 
+def real(value: float) -> Any:  # noqa: ANN401
+    """Return a float literal: from text, as engines read a bare ``0.1`` as a decimal and compute with it as such."""
+    import ibis
+
+    return ibis.literal(repr(float(value))).cast("float64")
+
+
 def whole(value: Any) -> Any:  # noqa: ANN401
     """Return the whole part of a float64, as what can be added exactly."""
     return value.cast(_DIGITS)
@@ -38,14 +45,10 @@ def whole(value: Any) -> Any:  # noqa: ANN401
 
 def rest(value: Any, whole_part: Any) -> Any:  # noqa: ANN401
     """Return what `whole` left over, scaled to whole numbers."""
-    import ibis
-
-    return ((value - whole_part.cast("float64")) * ibis.literal(_SCALE, "float64")).cast(_DIGITS)
+    return ((value - whole_part.cast("float64")) * real(_SCALE)).cast(_DIGITS)
 
 
 def exact_sum(whole_part: Any, rest_part: Any, where: Any = None) -> Any:  # noqa: ANN401
     """Return the sum of the numbers that were split into these two; null if there is none."""
-    import ibis
-
     total = whole_part.sum(where=where).cast("float64")
-    return total + rest_part.sum(where=where).cast("float64") / ibis.literal(_SCALE, "float64")
+    return total + rest_part.sum(where=where).cast("float64") / real(_SCALE)

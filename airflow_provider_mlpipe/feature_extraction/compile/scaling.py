@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_mlpipe.feature_extraction.compile.exact import exact_sum, finite, number, rest, whole
+from airflow_provider_mlpipe.feature_extraction.compile.exact import exact_sum, finite, number, real, rest, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,25 +66,23 @@ def _scaled(value: Any, known: Statistics, *, normalize: bool, missing: Missing)
     value = finite(number(value))
     fill = {"impute": known.median, "zero": 0.0}.get(missing)
     if fill is not None:
-        value = ibis.coalesce(value, ibis.literal(fill, "float64"))
+        value = ibis.coalesce(value, real(fill))
     if not normalize:
         # A filled-in median of whole numbers need not be whole.
         return value.cast(kind) if kind.is_integer() and known.nulls == 0 else value
     if known.mean is None or known.std is None:
         return ibis.null("float64")
     if known.std == 0:
-        return ibis.ifelse(value.isnull(), ibis.null("float64"), ibis.literal(0.0, "float64"))
-    return (value - ibis.literal(known.mean, "float64")) / ibis.literal(known.std, "float64")
+        return ibis.ifelse(value.isnull(), ibis.null("float64"), real(0.0))
+    return (value - real(known.mean)) / real(known.std)
 
 
 def _split(table: Any, means: Mapping[str, float | None]) -> tuple[Any, list[str]]:  # noqa: ANN401
     """Return the columns, or their squared distances from the means, with the parts that add exactly."""
-    import ibis
-
     values = {}
     for n, (name, mean) in enumerate(means.items()):
         value = finite(number(table[name]))
-        away = value - ibis.literal(0.0 if mean is None else mean, "float64")
+        away = value - real(0.0 if mean is None else mean)
         values[f"v{n}"] = value if mean is None else away * away
     rows = table.select(**values)
     rows = rows.mutate(**{f"w{n}": whole(rows[f"v{n}"]) for n in range(len(values))})

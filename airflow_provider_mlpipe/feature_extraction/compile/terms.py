@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import ConfigError, FeatureError
-from airflow_provider_mlpipe.feature_extraction.compile.exact import finite, number
+from airflow_provider_mlpipe.feature_extraction.compile.exact import finite, number, real
 from airflow_provider_mlpipe.feature_extraction.expression import Column, Constant, Operation, Reference
 from airflow_provider_mlpipe.run import instant
 
@@ -75,7 +75,7 @@ class Terms:
         if isinstance(node, Constant):
             if node.value is None:
                 return ibis.null()
-            return ibis.literal(node.value, "float64") if isinstance(node.value, float) else ibis.literal(node.value)
+            return real(node.value) if isinstance(node.value, float) else ibis.literal(node.value)
         return self._operation(node)
 
     def _operation(self, node: Operation) -> Any:  # noqa: ANN401

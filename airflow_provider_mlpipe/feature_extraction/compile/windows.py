@@ -92,9 +92,7 @@ def _prepared(plan: Plan, events: Any, as_of: datetime) -> Any:  # noqa: ANN401
     role, names = plan.domain.events, _Names(plan)
     time = events[plan.theirs(role, plan.domain.timestamp)]
     start, end = plan.window(as_of)
-    # On the bare column wherever it has a zone of its own or none, so that engines skip row groups by their statistics.
-    bounds = [_bound(bound, time.type()) for bound in (start, end)]
-    rows = events.filter(time >= bounds[0], time < bounds[1])
+    rows = events.filter(_at(time) >= _bound(start, time), _at(time) < _bound(end, time))
     values = {ENTITY: rows[plan.theirs(role, plan.domain.entity)], _TIME: clean(rows[time.get_name()])}
     for column, name in names.of.items():
         theirs = plan.theirs(role, column)
@@ -115,10 +113,23 @@ def _prepared(plan: Plan, events: Any, as_of: datetime) -> Any:  # noqa: ANN401
     return rows.mutate(**rests) if rests else rows
 
 
-def _bound(when: datetime, kind: Any) -> Any:  # noqa: ANN401
+def _at(time: Any) -> Any:  # noqa: ANN401
+    """Return a time column as it is compared with bounds: bare where possible, so that row groups can be skipped.
+
+    Times count in whole microseconds, so nanoseconds are rounded, here as in `clean`. Rounding never makes a time that
+    is at or after as_of an earlier one: as_of is a whole microsecond.
+    """
+    kind = time.type()
+    if kind.is_timestamp() and kind.scale == 9:
+        return time.cast("timestamp" if kind.timezone is None else "timestamp('UTC')")
+    return time
+
+
+def _bound(when: datetime, time: Any) -> Any:  # noqa: ANN401
+    """Return a moment in the kind of time that a column holds."""
     import ibis
 
-    if kind.is_timestamp() and kind.timezone is not None:
+    if time.type().is_timestamp() and time.type().timezone is not None:
         return ibis.literal(when, "timestamp('UTC')")
     return moment(when)
 

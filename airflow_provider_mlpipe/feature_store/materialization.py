@@ -14,7 +14,7 @@ from airflow_provider_mlpipe.feature_store.locks import held
 from airflow_provider_mlpipe.feature_store.offline import OfflineData
 from airflow_provider_mlpipe.feature_store.online import connect
 from airflow_provider_mlpipe.feature_store.settings import Settings
-from airflow_provider_mlpipe.feature_store.translation import translated
+from airflow_provider_mlpipe.feature_store.translation import translated, unprinted
 from airflow_provider_mlpipe.observability.metrics import Metrics, Stopwatch
 from airflow_provider_mlpipe.run import instant
 
@@ -223,7 +223,8 @@ def _materialize(
         # Its store skips rows whose time is online already, so that corrected values of a rerun would not arrive.
         config.online_store.skip_dedup = overwrite
     try:
-        opened.materialize(start, end, feature_views=[view])
+        with unprinted():
+            opened.materialize(start, end, feature_views=[view])
     finally:
         config.offline_store.only = None
     opened.refresh_registry()

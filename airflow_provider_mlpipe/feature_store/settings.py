@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +45,9 @@ class Settings:
     """
 
     project: str
-    registry: str
+    registry: str = field(repr=False)
     registry_is_file: bool
-    online: dict[str, Any]
+    online: dict[str, Any] = field(repr=False)
     root: Storage
 
     @classmethod
@@ -143,7 +143,10 @@ class Settings:
         common = {"path": self.registry, "cache_ttl_seconds": 60, "serve_features_while_materializing": True}
         if self.registry_is_file:
             return {**common, "registry_type": "file", "registry_store_type": _REGISTRY_STORE}
-        engine: dict[str, Any] = {"echo": False, "pool_pre_ping": True}
+        from sqlalchemy.pool import NullPool
+
+        # A registry is asked now and then; nothing stays open between, to be closed by whoever holds the store.
+        engine: dict[str, Any] = {"echo": False, "poolclass": NullPool}
         if self.registry.startswith("sqlite"):
             engine["connect_args"] = {"timeout": SQLITE_WAIT_SECONDS}
         return {**common, "registry_type": "sql", "sqlalchemy_config_kwargs": engine}

@@ -20,7 +20,7 @@ from airflow_provider_mlpipe.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["at_most", "hidden_values", "quiet", "translated"]
+__all__ = ["at_most", "hidden_values", "quiet", "translated", "unprinted"]
 
 _SECRET_KEY = re.compile(r"password|passwd|secret|token|credential|access_key|api_key", re.IGNORECASE)
 _PASSWORD_IN_URL = re.compile(r"://[^\s:/@]*:([^\s@]+)@")
@@ -75,7 +75,7 @@ def hidden_values(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep to ourselves what Feast warns of and prints; our own log says what matters.
+    """Keep to ourselves what Feast warns of; our own log says what matters.
 
     Importing Feast also changes the process's warning filters, which is undone here. Dropped are what Feast itself
     warns of and notes (that its registry cache was filled, say), and what Ibis 12 provokes from DuckDB 2 whenever it
@@ -99,9 +99,16 @@ def at_most(level: int) -> Iterator[None]:
 
 @contextmanager
 def _quiet_warnings() -> Iterator[None]:
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"fetch_arrow_table\(\) is deprecated", category=DeprecationWarning)
         warnings.filterwarnings("ignore", module=r"feast(\..*)?$")
+        yield
+
+
+@contextmanager
+def unprinted() -> Iterator[None]:
+    """Drop what is printed: Feast prints the progress of a materialisation to standard output."""
+    with contextlib.redirect_stdout(io.StringIO()):
         yield
 
 

@@ -6,8 +6,9 @@ no permission, an answer that cannot be read. Classes are known by name, so that
 
 from __future__ import annotations
 
+import logging
 import re
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_mlpipe.errors import MlpipeError, SourceRejectedError, SourceUnavailableError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 __all__ = ["Edge", "Overloaded", "Unreadable", "is_transient"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -80,11 +83,20 @@ class Edge:
 
     @contextmanager
     def around(self, manager: AbstractContextManager[T]) -> Iterator[T]:
-        """Enter `manager` with its errors mapped; errors of the body pass through."""
-        with ExitStack() as stack:
-            with self.mapped():
-                entered = stack.enter_context(manager)
+        """Enter and leave `manager` with its errors mapped; errors of the body pass through."""
+        with self.mapped():
+            entered = manager.__enter__()
+        try:
             yield entered
+        except BaseException as error:
+            try:
+                manager.__exit__(type(error), error, error.__traceback__)
+            except Exception as closing:  # noqa: BLE001 - whatever it is, it is the consequence, not the cause
+                if closing is not error:
+                    logger.debug("source %s: closing failed too: %s", self._source, type(closing).__name__)
+            raise
+        with self.mapped():
+            manager.__exit__(None, None, None)
 
     def each(self, items: Iterable[T]) -> Iterator[T]:
         """Yield every item with the errors of taking it mapped."""

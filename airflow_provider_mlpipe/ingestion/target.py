@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_mlpipe.artifacts import MANIFEST, ArtifactWriter, Description
+from airflow_provider_mlpipe.artifacts.writer import ROW_GROUP_ROWS, plain_batch, plain_schema
 from airflow_provider_mlpipe.errors import PublishError
 from airflow_provider_mlpipe.ingestion.quarantine import quarantine_schema
 
@@ -114,13 +115,13 @@ class _ParquetFile:
 
     def __init__(self, path: Path, temporary: Path, writer: Any) -> None:  # noqa: ANN401 - pyarrow has no types
         self._path, self._temporary, self._writer = path, temporary, writer
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
 
     @classmethod
     @contextmanager
     def open(cls, path: Path, schema: pa.Schema) -> Iterator[_ParquetFile]:
         import pyarrow.parquet as pq
-
-        from airflow_provider_mlpipe.artifacts.writer import plain_schema
 
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
@@ -133,13 +134,23 @@ class _ParquetFile:
             temporary.unlink(missing_ok=True)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        from airflow_provider_mlpipe.artifacts.writer import plain_batch
+        """Add rows; they wait until a whole row group is together."""
+        self._waiting.append(plain_batch(batch))
+        self._rows += batch.num_rows
+        if self._rows >= ROW_GROUP_ROWS:
+            self._flush()
 
-        if batch.num_rows:
-            self._writer.write_batch(plain_batch(batch))
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        arrays = [pa.chunked_array(columns) for columns in zip(*(b.columns for b in self._waiting), strict=True)]
+        if self._rows:
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._writer.schema))
+        self._waiting, self._rows = [], 0
 
     def publish(self, metrics: Mapping[str, Any] | None = None, _: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
         """Give the file its name; return the metrics, or the path if there are none. A bare file keeps no details."""
+        self._flush()
         self._writer.close()
         self._temporary.replace(self._path)
         return str(self._path) if metrics is None else dict(metrics)

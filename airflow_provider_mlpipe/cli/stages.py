@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from airflow_provider_mlpipe.artifacts import Artifact
+    from airflow_provider_mlpipe.validation import Verdict
 
 __all__ = ["add_to"]
 
@@ -92,15 +93,7 @@ def validate(
         moment = instant(as_of) if as_of is not None else _interval([opened]).end
         with out.progress(f"validating {rules.name}"):
             verdict = validation.validate(opened, rules, as_of=moment)
-        document = {
-            "passed": verdict.passed,
-            "dataset": rules.name,
-            "artifact": verdict.artifact.uri,
-            "report": verdict.report,
-            "counts": dict(verdict.counts),
-            "verdict": verdict.artifact.verdict(),
-            "summary": verdict.summary(),
-        }
+        document = _judged(verdict, rules.name)
         if not verdict.passed and as_json:
             out.emit({**document, "error": _rejection(verdict)}, lambda _console: None)
             return DataRejectedError.exit_code
@@ -109,9 +102,8 @@ def validate(
             console.print(verdict.summary(), markup=False)
             console.print(f"report: {verdict.report}", markup=False)
 
-        if verdict.passed or as_json:
-            out.emit(document, people)
         verdict.raise_if_blocked()
+        out.emit(document, people)
     return 0
 
 
@@ -189,7 +181,19 @@ def _interval(artifacts: Iterable[Artifact]) -> Interval:
     return Interval(start=ends[0], end=ends[1])
 
 
-def _rejection(verdict: Any) -> dict[str, Any]:  # noqa: ANN401 - Verdict, imported late
+def _judged(verdict: Verdict, dataset: str) -> dict[str, Any]:
+    return {
+        "passed": verdict.passed,
+        "dataset": dataset,
+        "artifact": verdict.artifact.uri,
+        "report": verdict.report,
+        "counts": dict(verdict.counts),
+        "verdict": verdict.artifact.verdict(),
+        "summary": verdict.summary(),
+    }
+
+
+def _rejection(verdict: Verdict) -> dict[str, Any]:
     try:
         verdict.raise_if_blocked()
     except DataRejectedError as error:

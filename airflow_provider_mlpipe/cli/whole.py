@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from airflow_provider_mlpipe.cli.pipeline import Outcome
+    from airflow_provider_mlpipe.run import Interval
 
 __all__ = ["add_to"]
 
@@ -41,11 +42,7 @@ def run(
     the run before anything goes online, with exit code 1.
     """
     with results(as_json=as_json) as out:
-        interval = interval_of(as_of)
-        if interval is None:
-            raise ConfigError.invalid(
-                where="mlpipe run", key="--as-of", problem="is missing", hint="Give --as-of 2026-01-14T02:00:00Z or so."
-            )
+        interval = _interval(as_of)
         from airflow_provider_mlpipe.cli.pipeline import Pipeline
 
         pipeline = Pipeline(
@@ -66,6 +63,14 @@ def run(
             out.emit({**pipeline.outcome.as_dict(), "error": error.as_dict()}, lambda _console: None)
             raise typer.Exit(error.exit_code) from error
         out.emit({"as_of": interval.end, **outcome.as_dict()}, lambda console: _show(outcome, console))
+
+
+def _interval(as_of: str | None) -> Interval:
+    interval = interval_of(as_of)
+    if interval is None:
+        hint = "Give --as-of 2026-01-14T02:00:00Z or so."
+        raise ConfigError.invalid(where="mlpipe run", key="--as-of", problem="is missing", hint=hint)
+    return interval
 
 
 def _show(outcome: Outcome, console: Console) -> None:

@@ -80,6 +80,24 @@ def write(
     end = datetime.combine(until, time(), tzinfo=UTC) + timedelta(days=1)
     start = end - timedelta(days=days)
     rng = random.Random(seed)  # noqa: S311 - not for secrets
+    tables, without = _tables(rng, users, start, end, broken)
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    database, csv = place / "tracker.db", place / "events.csv.gz"
+    files.write_database(database, tables, without={"users": without})
+    files.write_events(csv, tables["activity"])
+    pages = files.write_api(place / "api", tables["tasks"], rng)
+    lines, parquet = files.write_tasks(place, tables["tasks"])
+    return Sample(
+        folder=place, database=database, pages=tuple(pages), events=csv, lines=lines, parquet=parquet,
+        rows={name: len(found) for name, found in tables.items()}, start=start, end=end,
+    )  # fmt: skip
+
+
+def _tables(
+    rng: random.Random, users: int, start: datetime, end: datetime, broken: Sequence[str]
+) -> tuple[dict[str, Sequence[Any]], frozenset[str]]:
+    """Return the rows of each table, and the columns of ``users`` that are left out."""
     crew = people(rng, users, start, end)
     tasks, events = work(rng, crew, start, end)
     rows = Rows(users=unknown_statuses([person.user for person in crew]), events=events)
@@ -91,21 +109,4 @@ def write(
         "teams": teams(),
         "projects": projects(start),
     }
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    database, csv = place / "tracker.db", place / "events.csv.gz"
-    files.write_database(database, tables, without={"users": rows.without})
-    files.write_events(csv, rows.events)
-    pages = files.write_api(place / "api", tasks, rng)
-    lines, parquet = files.write_tasks(place, tasks)
-    return Sample(
-        folder=place,
-        database=database,
-        pages=tuple(pages),
-        events=csv,
-        lines=lines,
-        parquet=parquet,
-        rows={name: len(found) for name, found in tables.items()},
-        start=start,
-        end=end,
-    )
+    return tables, rows.without

@@ -235,6 +235,13 @@ def test_a_small_memory_limit_is_enough_for_many_events(root):
     assert sum(tasks) == n // 2
 
 
+def test_features_of_the_spine_alone(root):
+    found = extracted(
+        root, users("ann", "bob", capacity=[40, None]), activity(done("ann", HOUR)), derived={"full": "capacity >= 40"}
+    )
+    assert rows(found, "full") == {"ann": 1.0, "bob": None}
+
+
 # ------------------------------------------------------------------ refused before anything is computed
 
 

@@ -76,7 +76,7 @@ def by_user(extraction):
     return {row["user_id"]: row for row in extraction.artifact.table().to_pylist()}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=events)
 def test_catalog_features_equal_the_reference(events):
     table = activity(*events)
@@ -87,7 +87,7 @@ def test_catalog_features_equal_the_reference(events):
         check(found[user], reference.catalog(table.to_pylist(), user, AS_OF, timedelta(days=9)), user)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=events)
 def test_declared_features_equal_the_reference(events):
     table = activity(*events)
@@ -190,7 +190,7 @@ def test_a_sum_is_exact_and_does_not_depend_on_the_order(root):
     )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=events, later=events, data=st.data())
 def test_nothing_at_or_after_as_of_is_seen(events, later, data):
     """Whatever is added at or after as_of, and in whatever order all of it comes, the content stays the same."""

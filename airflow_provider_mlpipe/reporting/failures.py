@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHIPS", "failure_cards"]
 
-MAX_CARDS = 60
+MAX_CARDS = 40
 """A page stays below 300 KB; beyond this many failures the first ones say what is wrong."""
 
 MAX_BINS = 30

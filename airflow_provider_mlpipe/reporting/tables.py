@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["columns_table", "rules_table"]
 
 NOTHING = "\N{EN DASH}"
-MAX_ROWS = 250
+MAX_ROWS = 200
 """Of each table, for pages of tables with very many columns; what failed comes first."""
 
 

@@ -83,15 +83,14 @@ def _scan(frame: Frame, names: list[str], found: dict[str, ColumnProfile]) -> No
 def _expressions(frame: Frame, column: ColumnProfile) -> Iterator[tuple[str, str]]:
     """Yield the field and the aggregate of each fact that is still unknown."""
     if column.nulls is None:
-        yield "nulls", f"count(*) FILTER {frame.is_null(column.name)}".replace("FILTER (", "FILTER (WHERE ", 1)
+        yield "nulls", f"count(*) FILTER (WHERE {frame.is_null(column.name)})"
     if column.type not in NESTED and column.type != "null":
         exact = frame.rows <= EXACT_ROWS
         yield "distinct", f"{'count(DISTINCT ' if exact else 'approx_count_distinct('}{frame.sql(column.name)})"
     if column.type in ORDERED and not column.extremes_known:
-        there = f"FILTER (WHERE NOT {frame.is_null(column.name)})" if column.type == "float" else ""
         for what, function in (("low", "min"), ("high", "max")):
             # The extreme is taken of the value and only then shown: text sorts differently from what it shows.
-            extreme = f"{function}({frame.sql(column.name)}) {there}"
+            extreme = f"{function}({frame.sql(column.name)})"
             yield what, frame.shown(column.name, extreme)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -17,6 +16,9 @@ from airflow_provider_mlpipe.config import dataset_rules
 from airflow_provider_mlpipe.run import Run
 from airflow_provider_mlpipe.validation import RuleResult, Verdict, validate
 from airflow_provider_mlpipe.validation.library import load_great_expectations
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 load_great_expectations()
 

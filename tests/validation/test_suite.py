@@ -92,7 +92,7 @@ def test_our_expectations_have_a_sentence_in_gx_renderers(suite_file):
     suite = loaded(suite_file[0])
     for each in suite.expectations:
         if each.expectation_type in OURS:
-            (content,) = [piece for piece in InlineRenderer(render_object=each.configuration).get_rendered_content()]
+            (content,) = InlineRenderer(render_object=each.configuration).get_rendered_content()
             assert content.value.template.startswith("$column must"), each.expectation_type
     page = json.dumps(ExpectationSuitePageRenderer().render(suite).to_json_dict(), default=str)
     for sentence in ("must be of type", "hours older than", "from its reference distribution"):

@@ -39,7 +39,8 @@ class Materialization:
         rows_read_back: entities read back and compared.
         mismatches: of those, how many differ; always 0, for a difference raises.
         metrics: all numbers, by the names of the metric registry.
-        skipped: why rows were not written; empty if all were.
+        skipped: why nothing at all was written; empty otherwise.
+        rows_skipped: entities left alone because newer values of theirs are online; the log names some.
         gate: ``passed``, or what the gate would have refused had it not been overridden.
     """
 
@@ -49,6 +50,7 @@ class Materialization:
     mismatches: int
     metrics: Metrics
     skipped: str = ""
+    rows_skipped: int = 0
     gate: str = "passed"
 
 
@@ -100,6 +102,7 @@ def materialize(artifact: Artifact, store: FeatureStore, *, root: Storage) -> Ma
             **watch.readings(),
         ),
         skipped=outcome.why,
+        rows_skipped=outcome.skipped,
         gate=passed,
     )
 
@@ -195,12 +198,11 @@ def _write(
         return _Outcome()
     with guard.due(artifact, definition, facts, store=opened, settings=settings) as due:
         written = facts.entities - due.skipped
-        why = f"{due.skipped} of {facts.entities} entities have newer values online" if due.skipped else ""
         if written == 0:
-            return _Outcome(skipped=due.skipped, why=why)
+            return _Outcome(skipped=due.skipped, why=f"all {facts.entities} entities have newer values online")
         _materialize(opened, definition.view, due.artifact, facts.start, facts.end, overwrite=due.again)
         compared = read_back.compare(due.artifact, definition, opened, count=store.read_back)
-    return _Outcome(written, due.skipped, compared, why)
+    return _Outcome(written, due.skipped, compared)
 
 
 def _materialize(

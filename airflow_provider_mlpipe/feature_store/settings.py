@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts.storage import local_path
 from airflow_provider_mlpipe.errors import ConfigError, redact
-from airflow_provider_mlpipe.feature_store.translation import at_most, hidden_values, quiet
+from airflow_provider_mlpipe.feature_store.translation import at_most, hidden_values, translated
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -101,7 +101,7 @@ class Settings:
             ConfigError: Feast refuses the settings.
         """
         self.make_folders()
-        with quiet():
+        with translated(self.secrets, doing="read its settings", refusal=ConfigError):
             from feast import RepoConfig
             from pydantic import ValidationError
 

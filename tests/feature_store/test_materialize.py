@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import sqlite3
 import struct
 import time
 import warnings
@@ -15,7 +17,7 @@ import pytest
 
 from airflow_provider_mlpipe.artifacts import Artifact, Storage
 from airflow_provider_mlpipe.config import FeatureStore
-from airflow_provider_mlpipe.errors import ConfigError, StoreRejectedError, Terminal
+from airflow_provider_mlpipe.errors import ConfigError, StoreRejectedError, StoreUnavailableError, Terminal
 from airflow_provider_mlpipe.feature_store import materialize, open_store, read_online
 from airflow_provider_mlpipe.run import Run
 from tests.feature_store.feature_artifacts import VIEW, as_of, every_type, expected, features, online, raw, scores
@@ -129,14 +131,14 @@ def test_an_older_interval_leaves_newer_rows_alone(root: Storage, caplog: pytest
 
     done = materialize(features(root, old, day=14), STORE, root=root)
 
-    assert (done.rows, done.metrics["rows_skipped"]) == (15, 15)
-    assert done.skipped == "15 of 30 entities have newer values online"
-    assert "15 of 30 entities have newer values online" in caplog.text
+    assert (done.rows, done.rows_skipped, done.metrics["rows_skipped"], done.skipped) == (15, 15, 15, "")
+    assert "15 of 30 entities have newer values online, which stay" in caplog.text
     assert online(STORE, root, new) == expected(new)
     assert online(STORE, root, old.slice(0, 15)) == expected(old.slice(0, 15))
 
     again = materialize(features(root, new.slice(5), day=13), STORE, root=root)
-    assert (again.rows, again.rows_read_back) == (0, 0)
+    assert (again.rows, again.rows_read_back, again.rows_skipped) == (0, 0, 15)
+    assert again.skipped == "all 15 entities have newer values online"
     assert online(STORE, root, new) == expected(new)
     assert len(offline_files(root)) == 3, "the past is kept offline, whatever is online"
 
@@ -311,6 +313,41 @@ def test_nothing_but_our_own_log_is_heard(
     assert warnings.filters == filters
     assert capfd.readouterr() == ("", "")
     assert {record.name.partition(".")[0] for record in caplog.records} == {"airflow_provider_mlpipe"}
+
+
+@pytest.mark.parametrize("state", ["MATERIALIZING", "GENERATED"])
+def test_a_view_that_a_killed_run_left_behind_is_freed(
+    root: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    """Feast serves no view in these states; its registry file keeps them when a process is killed."""
+    from feast.feature_view import FeatureViewState
+
+    store = FeatureStore(registry=str(tmp_path / "registry.pb"), on_empty="skip")
+    table = scores(3)
+    materialize(features(root, table), store, root=root)
+    feast_store = open_store(store, root)
+    view = feast_store.get_feature_view(VIEW)
+    view.state = FeatureViewState[state]
+    feast_store.registry.apply_feature_view(view, feast_store.project)
+    if state == "GENERATED":
+        with pytest.raises(StoreRejectedError, match="is in state 'GENERATED' and cannot serve"):
+            online(store, root, table)
+
+    materialize(features(root, table.slice(0, 0), day=15), store, root=root)  # even if there is nothing to write
+
+    assert f"was left as {state} by a run that was killed; it is freed" in caplog.text
+    assert open_store(store, root).get_feature_view(VIEW).state.name == "AVAILABLE_ONLINE"
+    assert online(store, root, table) == expected(table)
+
+
+def test_an_online_store_locked_by_somebody_else_can_be_tried_again(root: Storage) -> None:
+    artifact = features(root, scores(3))
+    materialize(artifact, STORE, root=root)
+    with contextlib.closing(sqlite3.connect(Path(root.root, "_feast/online.db"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="database is locked"):
+            materialize(artifact, STORE, root=root)
+    assert materialize(artifact, STORE, root=root).rows == 3
 
 
 class TestReadOnline:

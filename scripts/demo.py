@@ -137,8 +137,9 @@ class Demo:
         for artifact in inputs:
             rows = _count(artifact.manifest.rows)
             verdict = artifact.verdict() or {}
+            counts = verdict["counts"]
             table.add_row("validate", artifact.manifest.dataset, rows, rows, _verdict(verdict),
-                          f"{verdict['cpu_seconds']:.2f}")  # fmt: skip
+                          f"{counts['cpu_seconds']:.2f}")  # fmt: skip
         rows_in = sum(artifact.manifest.rows for artifact in inputs)
         table.add_row("extract", features.manifest.dataset, _count(rows_in), _count(features.manifest.rows), "",
                       f"{features.manifest.metrics['cpu_seconds']:.2f}")  # fmt: skip
@@ -182,8 +183,8 @@ class Demo:
 
 
 def _verdict(summary: dict[str, Any]) -> str:
-    passed = "passed" if summary.get("passed") else "blocked"
-    return f"{passed}: {summary['total_checks']} rules, {summary['errors']} errors, {summary['warnings']} warnings"
+    word, counts = ("passed" if summary["passed"] else "blocked"), summary["counts"]
+    return f"{word}: {counts['total_checks']} rules, {counts['errors']} errors, {counts['warnings']} warnings"
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - whatever a feature is

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-# `from tests.servers import ...` works however pytest is started.
-sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ["TZ"] = "UTC"
 time.tzset()
 
 from airflow_provider_mlpipe.artifacts import Storage  # noqa: E402 - after the zone is set
-from tests import servers  # noqa: E402 - after the path is set
+from tests import servers  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture

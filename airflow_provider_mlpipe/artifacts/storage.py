@@ -74,7 +74,7 @@ class Storage:
     def read(self, name: str) -> bytes | None:
         """Return the content of a small file, or None if there is none."""
         try:
-            with self.filesystem.open_input_stream(self.path(name)) as stream:
+            with self.filesystem.open_input_stream(self.path(name), compression=None) as stream:
                 return bytes(stream.read())
         except FileNotFoundError:
             return None
@@ -90,7 +90,7 @@ class Storage:
         """Write a small file so that a reader sees the old content or the new, never a part of it."""
         with self.publishing(name):
             if not self.is_local:
-                with self.filesystem.open_output_stream(self.path(name)) as stream:
+                with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
                     stream.write(content)
                 return
             target = Path(self.path(name))

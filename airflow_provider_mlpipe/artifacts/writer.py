@@ -209,7 +209,7 @@ class _OpenPart:
         self.rows = 0
         self._place = place
         with place.publishing(name):
-            self._sink = _HashingSink(place.filesystem.open_output_stream(place.path(name)))
+            self._sink = _HashingSink(place.filesystem.open_output_stream(place.path(name), compression=None))
             self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd", compression_level=1)
 
     def write(self, table: pa.Table) -> None:

@@ -98,7 +98,7 @@ class DuckDBEngine:
 
     def batches(self, sql: str, batch_size: int = 131_072) -> pa.RecordBatchReader:
         """Return the result of a query as a stream of record batches."""
-        return self.connection.execute(sql).to_arrow_reader(batch_size)
+        return self.connection.sql(sql).to_arrow_reader(batch_size)
 
     def ibis(self) -> Any:  # noqa: ANN401 - ibis has no types
         """Return an Ibis backend on this connection; its tables are the views made here."""

@@ -67,9 +67,8 @@ def find_config(config: ConfigLike, dag_file: str | None) -> ConfigLike:
             # Without symbolic links and "..": the path ends up in messages that people click on.
             return candidate.resolve()
     looked = ", ".join(dict.fromkeys(str(candidate.parent.resolve()) for candidate in candidates))
-    error = ConfigError.unreadable(where=str(config), problem=f"no such file in any of: {looked}")
     raise ConfigError(
-        error.message,
+        f"{config}: no such file in any of: {looked}",
         hint="Set [mlpipe] config_folder (AIRFLOW__MLPIPE__CONFIG_FOLDER), or give an absolute path.",
         where=str(config),
     )

@@ -19,9 +19,9 @@ STAGES = ["artifacts", "config", "engines", "errors", "feature_extraction", "fea
 
 
 def loaded(code: str, home: Path) -> set[str]:
-    """Return the top-level packages that a fresh interpreter has loaded after `code`."""
+    """Return the top-level packages that a fresh interpreter has loaded after `code`, which must not warn."""
     show = "import sys, json; print('LOADED', json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
-    done = python("-c", f"{code}\n{show}", env=environment(home))
+    done = python("-W", "error", "-c", f"{code}\n{show}", env=environment(home))
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.rpartition("LOADED ")[2]))
 

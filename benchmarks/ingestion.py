@@ -1,10 +1,13 @@
 """A database table to parquet: `ingest` beside pandas.read_sql in chunks of 1000, as a first version would do it.
 
-Twelve columns of mixed kinds, nulls among them. pandas gets what helps it: the schema from outside, JSON as text.
+Twelve columns of mixed kinds, nulls among them. pandas does what one writes down first: the default driver, the table
+by its name (so that SQLite's times and dates come as such, as ours do), text of what parquet cannot take (UUIDs, JSON),
+the first chunk's schema for all others.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import sys
 import tempfile
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from _harness import Row, main
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 POSTGRES_ROWS = 2_000_000
 SQLITE_ROWS = 500_000
@@ -28,16 +31,17 @@ ROWS = [
         ours="postgres_ours",
         peers={"pandas chunks": ("postgres_pandas", 1 / 8)},
     ),
-    Row(work="SQLite table to parquet", ours="sqlite_ours", peers={"pandas chunks": ("sqlite_pandas", 1 / 3)}),
+    # SQLite hands out one Python object per value, whoever asks: there is less to win, and nothing may be lost.
+    Row(work="SQLite table to parquet", ours="sqlite_ours", peers={"pandas chunks": ("sqlite_pandas", 1.0)}),
 ]
 
 POSTGRES_TABLE = """
 CREATE TABLE activity AS SELECT
   n::bigint                                                            AS event_id,
+  md5((n % 100000)::text)::uuid                                        AS session_id,
   (n * 7919 % 200000)::integer                                         AS user_id,
   CASE WHEN n % 10 = 0 THEN NULL ELSE (n % 300)::smallint END          AS priority,
   (ARRAY['task_started', 'task_completed', 'bug_reported'])[1 + n % 3] AS event_type,
-  (ARRAY['backend', 'frontend', 'database', 'devops'])[1 + n % 4]      AS skill,
   CASE WHEN n % 7 = 0 THEN NULL ELSE n % 97 / 8.0::float8 END          AS hours,
   (n % 100000 / 100.0)::numeric(12, 2)                                 AS cost,
   n % 2 = 0                                                            AS billable,
@@ -98,20 +102,23 @@ def _ours(url: str, folder: Path) -> int:
     return artifact.manifest.rows
 
 
-def _pandas(url: str, query: str, folder: Path, schema: Any) -> int:  # noqa: ANN401 - pyarrow has no types
+def _pandas(url: str, folder: Path, as_text: Mapping[str, Callable[[Any], str]]) -> int:
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
     import sqlalchemy
 
-    rows = 0
-    with (
-        sqlalchemy.create_engine(url).connect() as connection,
-        pq.ParquetWriter(folder / "activity.parquet", schema) as writer,
-    ):
-        for chunk in pd.read_sql(sqlalchemy.text(query), connection, chunksize=CHUNK):
-            writer.write_table(pa.Table.from_pandas(chunk, schema=schema, preserve_index=False))
+    rows, writer = 0, None
+    with sqlalchemy.create_engine(url).connect() as connection:
+        for chunk in pd.read_sql("activity", connection, chunksize=CHUNK):
+            for column, text in as_text.items():
+                chunk[column] = chunk[column].map(text)
+            table = pa.Table.from_pandas(chunk, schema=writer.schema if writer else None, preserve_index=False)
+            writer = writer or pq.ParquetWriter(folder / "activity.parquet", table.schema)
+            writer.write_table(table)
             rows += len(chunk)
+    if writer:
+        writer.close()
     return rows
 
 
@@ -120,12 +127,7 @@ def postgres_ours(given: dict[str, Any], folder: Path) -> int:
 
 
 def postgres_pandas(given: dict[str, Any], folder: Path) -> int:
-    import pyarrow as pa
-
-    schema = _schema(pa.timestamp("us", "UTC"), pa.date32())
-    names = ["payload::text AS payload" if name == "payload" else name for name in schema.names]
-    url = given["postgres"].replace("postgresql://", "postgresql+psycopg2://")
-    return _pandas(f"{url}?options=-ctimezone%3DUTC", f"SELECT {', '.join(names)} FROM activity", folder, schema)
+    return _pandas(given["postgres"], folder, {"session_id": str, "payload": json.dumps})
 
 
 def sqlite_ours(given: dict[str, Any], folder: Path) -> int:
@@ -133,21 +135,7 @@ def sqlite_ours(given: dict[str, Any], folder: Path) -> int:
 
 
 def sqlite_pandas(given: dict[str, Any], folder: Path) -> int:
-    import pyarrow as pa
-
-    # A SELECT in text has no types in SQLite: times and dates come, and stay, as text.
-    return _pandas(given["sqlite"], "SELECT * FROM activity", folder, _schema(pa.string(), pa.string(), pa.int64()))
-
-
-def _schema(moment: Any, day: Any, flag: Any = None) -> Any:  # noqa: ANN401 - pyarrow has no types
-    import pyarrow as pa
-
-    kinds = {
-        "event_id": pa.int64(), "user_id": pa.int64(), "priority": pa.float64(), "event_type": pa.string(),
-        "skill": pa.string(), "hours": pa.float64(), "cost": pa.float64(), "billable": flag or pa.bool_(),
-        "occurred_at": moment, "due": day, "note": pa.string(), "payload": pa.string(),
-    }  # fmt: skip
-    return pa.schema(list(kinds.items()))
+    return _pandas(given["sqlite"], folder, {})
 
 
 CASES = {case.__name__: case for case in (postgres_ours, postgres_pandas, sqlite_ours, sqlite_pandas)}

@@ -1,6 +1,7 @@
 """Makes the sample tracker and loads its tables into the PostgreSQL database that MLPIPE_SAMPLE_DB names.
 
-One transaction: who reads meanwhile sees the tables as they were, or as they are after.
+Once: a sample that is there stays, so that a day computed again reads what it read before. In one transaction: whoever
+reads meanwhile sees no table or all of them.
 """
 
 # ruff: noqa: INP001 - a script beside init.sh, not a package
@@ -11,6 +12,7 @@ import os
 import sqlite3
 import tempfile
 from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 from psycopg import sql
@@ -25,11 +27,10 @@ TYPES = {"TEXT": "text", "INTEGER": "bigint", "FLOAT": "double precision", "TIME
 
 
 def load(source: sqlite3.Connection, target: psycopg.Connection[object], table: str) -> int:
-    """Replace `table` and return how many rows it has now."""
+    """Create `table` and return how many rows it has."""
     declared = {name: TYPES[kind] for _, name, kind, *_ in source.execute(f"PRAGMA table_info({table})")}
     columns = sql.SQL(", ").join(sql.SQL("{} " + kind).format(sql.Identifier(name)) for name, kind in declared.items())
     name = sql.Identifier(table)
-    target.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
     target.execute(sql.SQL("CREATE TABLE {} ({})").format(name, columns))
     rows = 0
     with target.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(name)) as copy:
@@ -39,17 +40,23 @@ def load(source: sqlite3.Connection, target: psycopg.Connection[object], table: 
     return rows
 
 
+def last_day() -> date:
+    """Return where the sample's history ends: what the environment says, else far enough for a month of daily runs."""
+    said = os.environ.get("SAMPLE_UNTIL")
+    return date.fromisoformat(said) if said else datetime.now(UTC).date() + timedelta(days=30)
+
+
 def main() -> None:
-    """Load every table of the sample."""
+    """Load every table of the sample, unless it is there."""
     url = os.environ["MLPIPE_SAMPLE_DB"].replace("postgresql+psycopg://", "postgresql://", 1)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        closing(sqlite3.connect(write(folder).database)) as source,
-        psycopg.connect(url, options="-c timezone=UTC") as target,
-    ):
-        tables = [name for (name,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            logger.info("%s: %d rows", table, load(source, target, table))
+    with psycopg.connect(url, options="-c timezone=UTC") as target, tempfile.TemporaryDirectory() as folder:
+        if target.execute("SELECT to_regclass('users')").fetchone() != (None,):
+            logger.info("the sample is there")
+            return
+        with closing(sqlite3.connect(write(folder, until=last_day(), days=90).database)) as source:
+            tables = [name for (name,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            for table in tables:
+                logger.info("%s: %d rows", table, load(source, target, table))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -38,6 +39,7 @@ class Local:
         secrets: what .env would hold.
         addresses: by ``host:port`` in the stack, where that is here.
         s3: how to reach the bucket of the artifact root.
+        ports: what services are told besides the file, so that they listen where nobody else does.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Local:
     secrets: dict[str, str]
     addresses: dict[str, str]
     s3: servers.S3Options
+    ports: dict[str, str] = field(default_factory=dict)
 
     def here(self, text: str) -> str:
         """Return text of the stack with its addresses and paths replaced by those of this machine."""
@@ -61,7 +64,8 @@ class Local:
             "HOME": str(self.folder), "LANG": "C.UTF-8", "AIRFLOW_HOME": "/opt/airflow",
         }  # fmt: skip
         said = self.services[service].get("environment", {})
-        return {name: self.here(value) if name != "PATH" else value for name, value in {**image, **said}.items()}
+        found = {name: self.here(value) if name != "PATH" else value for name, value in {**image, **said}.items()}
+        return found | self.ports
 
     def mount(self, service: str) -> None:
         """Lay a service's bind mounts and volumes where it looks for them."""
@@ -91,6 +95,7 @@ def local_stack(folder: Path) -> Iterator[Local]:
             **env_example(),
             "MINIO_ROOT_USER": bucket.options.access_key,
             "MINIO_ROOT_PASSWORD": bucket.options.secret_key,
+            "SAMPLE_UNTIL": (datetime.now(UTC).date() + timedelta(days=30)).isoformat(),
         }
         [port] = servers.free_ports()
         address = urlsplit(postgres.uri)

@@ -26,7 +26,7 @@ def rules_table(rules: Sequence[Mapping[str, Any]]) -> Safe:
             "tr",
             tag("td", _chip(rule)),
             tag("td", prose(rule["text"]), " ", tag("span", prose(rule["found"]), class_="quiet")),
-            tag("td", rule["where"], class_="quiet small"),
+            tag("td", rule["where"].replace("\\", "/").rpartition("/")[2], class_="quiet small", title=rule["where"]),
         )
         for rule in rules[:MAX_ROWS]
     ]

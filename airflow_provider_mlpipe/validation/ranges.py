@@ -6,12 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.validation.refusal import refusal
+from airflow_provider_mlpipe.validation.counting import count_rows
 from airflow_provider_mlpipe.validation.wording import column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow_provider_mlpipe.validation.counting import Condition
     from airflow_provider_mlpipe.validation.frame import Frame
     from airflow_provider_mlpipe.validation.profile import ColumnProfile
     from airflow_provider_mlpipe.validation.rules import InRange
@@ -20,7 +21,6 @@ __all__ = ["condition", "count_outside"]
 
 _NUMBERS = frozenset({"int", "float", "decimal", "bool", "null"})
 _TIMES = frozenset({"timestamp", "date", "null"})
-RULES_PER_STATEMENT = 32
 
 
 def count_outside(
@@ -28,7 +28,7 @@ def count_outside(
 ) -> dict[str, int | str]:
     """Return by rule id how many values lie outside, or why that cannot be said."""
     found: dict[str, int | str] = {}
-    open_: list[InRange] = []
+    conditions: dict[str, Condition] = {}
     for rule in rules:
         if rule.column not in frame.names:
             continue
@@ -38,30 +38,11 @@ def count_outside(
         elif frame.logical(rule.column) == "null" or _settled(rule, profiles[rule.column]):
             found[rule.rule_id] = 0
         else:
-            open_.append(rule)
-    for start in range(0, len(open_), RULES_PER_STATEMENT):
-        found |= _counted(frame, open_[start : start + RULES_PER_STATEMENT])
-    return found
+            conditions[rule.rule_id] = condition(frame, rule)
+    return found | count_rows(frame, conditions)
 
 
-def _counted(frame: Frame, rules: Sequence[InRange]) -> dict[str, int | str]:
-    """Count for several rules in one statement; if the engine refuses it, for each of them alone."""
-    import duckdb
-
-    conditions = [condition(frame, rule) for rule in rules]
-    try:
-        row = frame.row(
-            [f"count(*) FILTER (WHERE {sql})" for sql, _ in conditions],
-            [value for _, parameters in conditions for value in parameters],
-        )
-    except duckdb.Error as error:
-        if len(rules) == 1:
-            return {rules[0].rule_id: refusal(error)}
-        return {name: count for rule in rules for name, count in _counted(frame, [rule]).items()}
-    return {rule.rule_id: int(count) for rule, count in zip(rules, row, strict=True)}
-
-
-def condition(frame: Frame, rule: InRange) -> tuple[str, list[Any]]:
+def condition(frame: Frame, rule: InRange) -> Condition:
     """Return the SQL condition of a value outside, and its parameters."""
     place = frame.sql(rule.column)
     if rule.temporal:

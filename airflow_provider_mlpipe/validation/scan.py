@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from functools import singledispatchmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import did_you_mean
 from airflow_provider_mlpipe.validation import drift, freshness, membership, ranges, samples, uniqueness
@@ -31,7 +31,7 @@ from airflow_provider_mlpipe.validation.rules import (
 from airflow_provider_mlpipe.validation.wording import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_mlpipe.validation.frame import Frame
     from airflow_provider_mlpipe.validation.profile import ColumnProfile
@@ -53,7 +53,8 @@ class Scan:
         self._frame = frame
         self._key = _key_columns(frame, rules)
         self.columns: dict[str, ColumnProfile] = profile(frame)
-        self._ranges = ranges.count_outside(frame, [rule for rule in rules if isinstance(rule, InRange)], self.columns)
+        self._counted = ranges.count_outside(frame, [rule for rule in rules if isinstance(rule, InRange)], self.columns)
+        self._counted |= membership.count_strangers(frame, [rule for rule in rules if isinstance(rule, InSet)])
         self.findings: dict[str, Finding] = {rule.rule_id: self._guarded(rule) for rule in rules}
 
     def _guarded(self, rule: Rule) -> Finding:
@@ -106,26 +107,23 @@ class Scan:
 
     @_find.register
     def _(self, rule: InRange) -> Finding:
-        counted = self._ranges[rule.rule_id]
+        return self._of_values(rule, samples.offenders, ranges.condition)
+
+    @_find.register
+    def _(self, rule: InSet) -> Finding:
+        return self._of_values(rule, samples.strangers, membership.condition)
+
+    def _of_values(
+        self, rule: InRange | InSet, fetch: Callable[..., tuple[Sample, ...]], condition: Callable[..., Any]
+    ) -> Finding:
+        """Return the finding of a rule on single values, whose offenders are already counted."""
+        counted = self._counted[rule.rule_id]
         if isinstance(counted, str):
             return Finding(problem=counted)
         nulls = self._nulls(rule.column)
         some: tuple[Sample, ...] = ()
         if _fails(counted, self._frame.rows - nulls, rule.mostly):
-            some = samples.offenders(self._frame, rule.column, self._key, *ranges.condition(self._frame, rule))
-        return Finding(missing=nulls, unexpected=counted, samples=some)
-
-    @_find.register
-    def _(self, rule: InSet) -> Finding:
-        problem = membership.problem(self._frame, rule)
-        if problem:
-            return Finding(problem=problem)
-        condition, parameters = membership.condition(self._frame, rule)
-        (counted,) = self._frame.row([f"count(*) FILTER (WHERE {condition})"], parameters)
-        nulls = self._nulls(rule.column)
-        some: tuple[Sample, ...] = ()
-        if _fails(counted, self._frame.rows - nulls, rule.mostly):
-            some = samples.strangers(self._frame, rule.column, self._key, condition, parameters)
+            some = fetch(self._frame, rule.column, self._key, *condition(self._frame, rule))
         return Finding(missing=nulls, unexpected=counted, samples=some)
 
     @_find.register

@@ -44,7 +44,7 @@ def hours(length: float) -> str:
     """Return a length of time, in days from three days on.
 
     >>> hours(24.0), hours(7.25), hours(5259.0)
-    ('24 h', '7.2 h', '219 days')
+    ('24 h', '7.2 h', '219.1 days')
     """
     if length >= 72:
         return f"{length / 24:,.1f}".removesuffix(".0") + " days"

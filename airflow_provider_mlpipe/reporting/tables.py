@@ -26,7 +26,12 @@ def rules_table(rules: Sequence[Mapping[str, Any]]) -> Safe:
             "tr",
             tag("td", _chip(rule)),
             tag("td", prose(rule["text"]), " ", tag("span", prose(rule["found"]), class_="quiet")),
-            tag("td", rule["where"].replace("\\", "/").rpartition("/")[2], class_="quiet small", title=rule["where"]),
+            tag(
+                "td",
+                rule["where"].replace("\\", "/").rpartition("/")[2],
+                class_="quiet small place",
+                title=rule["where"],
+            ),
         )
         for rule in rules[:MAX_ROWS]
     ]
@@ -67,7 +72,7 @@ def _column(column: Mapping[str, Any], judged: Safe, rows: int, about: str) -> S
         tag("td", distinct, class_="number"),
         tag("td", NOTHING if column["low"] is None else shorten(column["low"])),
         tag("td", NOTHING if column["high"] is None else shorten(column["high"])),
-        tag("td", judged),
+        tag("td", judged, class_="place"),
     )
 
 

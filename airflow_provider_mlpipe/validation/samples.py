@@ -65,6 +65,7 @@ def duplicates(frame: Frame, names: Sequence[str], condition: str) -> tuple[Samp
 def json_clean(value: Any) -> Any:  # noqa: ANN401 - what DuckDB or pyarrow hands out
     """Return a value that JSON has a word for.
 
+    >>> from decimal import Decimal
     >>> json_clean(float("inf")), json_clean(Decimal("1.50")), json_clean("2026-01-14T02:00:00+00")
     ('Infinity', '1.50', '2026-01-14T02:00:00Z')
     """

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from airflow_provider_mlpipe import sample
-from airflow_provider_mlpipe.artifacts import REPORT, Artifact, Storage
+from airflow_provider_mlpipe.artifacts import ONLINE, REPORT, Artifact, Storage
 from airflow_provider_mlpipe.config import feature_store
 from airflow_provider_mlpipe.errors import MlpipeError
 from airflow_provider_mlpipe.feature_store import read_online
@@ -143,7 +143,7 @@ class Demo:
         rows_in = sum(artifact.manifest.rows for artifact in inputs)
         table.add_row("extract", features.manifest.dataset, _count(rows_in), _count(features.manifest.rows), "",
                       f"{features.manifest.metrics['cpu_seconds']:.2f}")  # fmt: skip
-        online = json.loads(features.read_beside("_online.json") or b"{}")
+        online = json.loads(features.read_beside(ONLINE) or b"{}")["metrics"]
         table.add_row("materialize", VIEW, _count(features.manifest.rows), _count(online["rows_materialized"]),
                       f"{online['rows_read_back']} read back, {online['mismatches']} differ",
                       f"{online['cpu_seconds']:.2f}")  # fmt: skip

@@ -6,13 +6,14 @@ lists exactly the parts that count. `ArtifactWriter` publishes one, `Artifact.op
 
 from __future__ import annotations
 
-from airflow_provider_mlpipe.artifacts.artifact import REPORT, SUITE, VERDICT, Artifact
+from airflow_provider_mlpipe.artifacts.artifact import ONLINE, REPORT, SUITE, VERDICT, Artifact
 from airflow_provider_mlpipe.artifacts.manifest import MANIFEST, Input, Manifest, Part
 from airflow_provider_mlpipe.artifacts.storage import S3Options, Storage
 from airflow_provider_mlpipe.artifacts.writer import ArtifactWriter, Description
 
 __all__ = [
     "MANIFEST",
+    "ONLINE",
     "REPORT",
     "SUITE",
     "VERDICT",

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as pads
 
-__all__ = ["SUITE", "VERDICT", "REPORT", "Artifact"]  # noqa: RUF022 - in the order in which they are written
+__all__ = ["ONLINE", "REPORT", "SUITE", "VERDICT", "Artifact"]
 
 SUITE = "_suite.json"
 VERDICT = "_validation.json"
 REPORT = "_report.html"
+ONLINE = "_online.json"
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.artifacts import ONLINE
 from airflow_provider_mlpipe.errors import GateClosedError, MlpipeError, StoreRejectedError
 from airflow_provider_mlpipe.feature_store import gate, guard, read_back
 from airflow_provider_mlpipe.feature_store.definitions import Definition, apply
@@ -88,7 +90,7 @@ def materialize(artifact: Artifact, store: FeatureStore, *, root: Storage) -> Ma
         OfflineData(root, definition.view).publish(artifact)
         with translated(settings.secrets, doing=f"materialize {definition.view!r}"):
             outcome = _write(artifact, definition, facts, opened=opened, settings=settings, store=store)
-    return Materialization(
+    done = Materialization(
         view=definition.view,
         rows=outcome.written,
         rows_read_back=outcome.compared,
@@ -105,6 +107,20 @@ def materialize(artifact: Artifact, store: FeatureStore, *, root: Storage) -> Ma
         rows_skipped=outcome.skipped,
         gate=passed,
     )
+    _record(artifact, done)
+    return done
+
+
+def _record(artifact: Artifact, done: Materialization) -> None:
+    """Leave beside the data what was done with it: with what result, and, above all, past which gate."""
+    record = {
+        "fingerprint": artifact.fingerprint,
+        "view": done.view,
+        "gate": done.gate,
+        "skipped": done.skipped,
+        "metrics": dict(done.metrics),
+    }
+    artifact.write_beside(ONLINE, json.dumps(record, indent=2).encode())
 
 
 @dataclass(frozen=True)

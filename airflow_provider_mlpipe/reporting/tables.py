@@ -38,6 +38,11 @@ def rules_table(rules: Sequence[Mapping[str, Any]]) -> Safe:
     return _table(("", "Rule", "Stands at"), rows, len(rules))
 
 
+def _last_part(where: str) -> str:
+    """Return ``file:line`` without the folders."""
+    return where.replace("\\", "/").rpartition("/")[2]
+
+
 def columns_table(summary: Mapping[str, Any]) -> Safe:
     """Return one line per column: type, nulls, distinct values, extremes, and how many of its rules failed."""
     columns, rules, rows = summary["columns"], summary["rules"], summary["counts"]["rows_validated"]

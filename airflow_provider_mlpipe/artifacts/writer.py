@@ -210,7 +210,13 @@ class _OpenPart:
         self._place = place
         with place.publishing(name):
             self._sink = _HashingSink(place.filesystem.open_output_stream(place.path(name), compression=None))
-            self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd", compression_level=1)
+            self._writer = pq.ParquetWriter(
+                self._sink,
+                schema,
+                compression="zstd",
+                compression_level=1,
+                write_statistics=_columns_with_statistics(schema),
+            )
 
     def write(self, table: pa.Table) -> None:
         with self._place.publishing(self.name):
@@ -271,8 +277,19 @@ class _HashingSink:
             self._stream.close()
 
 
+def _columns_with_statistics(schema: pa.Schema) -> list[str]:
+    """Return the columns whose least and greatest value go into the footer: flat ones that are not floating-point.
+
+    Parquet leaves NaN out of these statistics, and DuckDB concludes from them that there is none: ``WHERE isnan(x)``
+    finds nothing, ``x > 5`` misses NaN, and ``CASE WHEN isnan(x) ...`` is folded away. No statistics, no conclusion.
+    """
+    import pyarrow as pa
+
+    return [f.name for f in schema if not pa.types.is_nested(f.type) and not pa.types.is_floating(f.type)]
+
+
 def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """Return `schema` without dictionaries, extension types and metadata, which readers understand differently."""
+    """Return `schema` without dictionaries, extension types, half floats and metadata: readers differ on them."""
     import pyarrow as pa
 
     return pa.schema([pa.field(f.name, _plain_type(f.type), f.nullable) for f in schema])
@@ -294,7 +311,10 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    # Half floats are rare enough that readers (DuckDB for one) do not know them; single precision holds each exactly.
+    return pa.float32() if pa.types.is_float16(kind) else kind
 
 
 def _versions() -> dict[str, str]:

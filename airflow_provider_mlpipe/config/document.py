@@ -11,6 +11,7 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,11 +141,14 @@ class _Walk:
             return [self._item(node, position, (*path, position)) for position in range(len(node))]
         if isinstance(node, str):
             return self._expanded(str(node), path)
-        for kind in (float, int):
-            # ruamel's own number classes remember how they were written; nobody downstream wants to.
-            if isinstance(node, kind) and not isinstance(node, bool):
-                return kind(node)
-        return node
+        if isinstance(node, date):
+            return node.isoformat()  # YAML reads an unquoted 2026-01-15 as a date; we take times as ISO 8601 text
+        # ruamel's own number classes remember how they were written; nobody downstream wants to.
+        if isinstance(node, bool) or node is None:
+            return node
+        if isinstance(node, float):
+            return float(node)
+        return int(node) if isinstance(node, int) else node
 
     def _item(self, node: Any, key: Any, path: Path_) -> Any:  # noqa: ANN401
         places = getattr(getattr(node, "lc", None), "data", None)

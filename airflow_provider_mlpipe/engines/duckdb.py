@@ -69,6 +69,8 @@ class DuckDBEngine:
             connection = duckdb.connect(config=config)
             try:
                 connection.execute("SET TimeZone = 'UTC'")
+                # From a parquet footer, which leaves NaN out of min and max, it would conclude that there is no NaN.
+                connection.execute("SET disabled_optimizers = 'statistics_propagation'")
                 yield cls(connection)
             finally:
                 connection.close()

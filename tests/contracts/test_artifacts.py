@@ -94,6 +94,26 @@ def test_dictionaries_and_extensions_are_written_plain(place):
     assert artifact.table()["kind"].to_pylist() == ["a", "b", "a"]
 
 
+def test_half_floats_become_single_precision(place):
+    artifact = publish(place, pa.table({"h": pa.array([0.1, None], pa.float32()).cast(pa.float16())}))
+    assert artifact.schema.types == [pa.float32()]
+    assert artifact.table()["h"].to_pylist() == [0.0999755859375, None]
+
+
+def test_engines_see_nan(place):
+    """Parquet statistics leave NaN out; an engine that trusts them would find none."""
+    artifact = publish(place, pa.table({"x": [1.0, 2.0, float("nan")], "n": [1, 2, 3]}))
+    with DuckDBEngine.open() as engine:
+        engine.view("t", artifact)
+        assert engine.row("SELECT count(*) FROM t WHERE isnan(x)") == (1,)
+        assert engine.row("SELECT count(*) FROM t WHERE x > 5") == (1,)  # NaN is the greatest, as in PostgreSQL
+        assert engine.row("SELECT sum(CASE WHEN isnan(x) OR isinf(x) THEN NULL ELSE x END) FROM t") == (3.0,)
+        assert engine.row("SELECT sum(x) FILTER (NOT isnan(x)) FROM t") == (3.0,)
+    statistics = pq.ParquetFile(artifact.paths[0]).metadata.row_group(0)
+    assert statistics.column(0).statistics is None
+    assert statistics.column(1).statistics.max == 3
+
+
 def test_no_rows_still_have_a_schema(place):
     artifact = publish(place, everything().slice(0, 0))
     assert artifact.manifest.rows == 0

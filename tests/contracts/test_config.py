@@ -215,6 +215,12 @@ def test_a_source_may_be_given_as_a_mapping_alone():
         config.source({"type": "file", "pth": "x.csv"}, "mine")
 
 
+def test_unquoted_dates_are_text(write):
+    path = write("d:\n  range_constraints:\n    born: [1900-01-01, 2026-01-15T02:00:00Z]\n")
+    bounds = config.dataset_rules(path, "d").model.range_constraints["born"]
+    assert (bounds.min, bounds.max) == ("1900-01-01", "2026-01-15T02:00:00+00:00")
+
+
 def test_table_or_query():
     both = {"type": "database", "table": "a", "query": "select 1"}
     with pytest.raises(ConfigError, match="give either table or query"):

@@ -6,6 +6,7 @@ import json
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts import ONLINE
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Artifact, Storage
     from airflow_provider_mlpipe.config import FeatureStore
 
-__all__ = ["Materialization", "materialize"]
+__all__ = ["Materialization", "alone", "materialize", "passage", "put_online", "ready"]
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def materialize(artifact: Artifact, store: FeatureStore, *, root: Storage) -> Ma
     watch = Stopwatch()
     settings = Settings.of(store, root)
     definition = Definition.of(artifact)
-    passed = _gate(artifact, store)
+    passed = passage(artifact, store)
     facts = guard.survey(artifact, definition)
     if facts.rows == 0 and store.on_empty == "fail":
         raise StoreRejectedError(
@@ -85,8 +86,8 @@ def materialize(artifact: Artifact, store: FeatureStore, *, root: Storage) -> Ma
             hint="Look at its inputs; or set feature_store.on_empty to skip or allow, if that can be.",
             uri=artifact.uri,
         )
-    with _alone(settings, definition.view):
-        opened = _ready(settings, definition, artifact)
+    with alone(settings, definition.view):
+        opened = ready(settings, definition, artifact)
         OfflineData(root, definition.view).publish(artifact)
         with translated(settings.secrets, doing=f"materialize {definition.view!r}"):
             outcome = _write(artifact, definition, facts, opened=opened, settings=settings, store=store)
@@ -101,6 +102,7 @@ def materialize(artifact: Artifact, store: FeatureStore, *, root: Storage) -> Ma
             rows_read_back=outcome.compared,
             mismatches=0,
             gate_overridden=int(passed != "passed"),
+            **_lag(facts, outcome),
             **watch.readings(),
         ),
         skipped=outcome.why,
@@ -131,7 +133,14 @@ class _Outcome:
     why: str = ""
 
 
-def _gate(artifact: Artifact, store: FeatureStore) -> str:
+def _lag(facts: guard.Survey, outcome: _Outcome) -> dict[str, float]:
+    """Return how far behind the clock the newest of the rows is that went online: to be watched, it decides nothing."""
+    if facts.end is None or not outcome.written:
+        return {}
+    return {"online_lag_seconds": round((datetime.now(UTC) - facts.end).total_seconds(), 3)}
+
+
+def passage(artifact: Artifact, store: FeatureStore) -> str:
     """Return ``passed``, or what an overridden gate says."""
     try:
         gate.check(artifact)
@@ -150,7 +159,7 @@ def _gate(artifact: Artifact, store: FeatureStore) -> str:
 
 
 @contextmanager
-def _alone(settings: Settings, view: str) -> Iterator[None]:
+def alone(settings: Settings, view: str) -> Iterator[None]:
     """Keep other writers of this machine out: of what this one writes, and of a registry file altogether.
 
     Feast reads a registry file, changes it and writes it as a whole, so one that writes meanwhile loses its change. An
@@ -164,7 +173,7 @@ def _alone(settings: Settings, view: str) -> Iterator[None]:
             yield
 
 
-def _ready(settings: Settings, definition: Definition, artifact: Artifact) -> Any:  # noqa: ANN401 - feast has no types
+def ready(settings: Settings, definition: Definition, artifact: Artifact) -> Any:  # noqa: ANN401 - feast has no types
     """Return Feast's store, told of the view and fit to be written to."""
     pattern = OfflineData(settings.root, definition.view).pattern
 
@@ -210,18 +219,18 @@ def _write(
         if store.on_empty == "skip":
             return _Outcome(why="the artifact has no rows")
         as_of = instant(artifact.manifest.details["as_of"])
-        _materialize(opened, definition.view, artifact, as_of, as_of, overwrite=False)
+        put_online(opened, definition.view, artifact, as_of, as_of, overwrite=False)
         return _Outcome()
     with guard.due(artifact, definition, facts, store=opened, settings=settings) as due:
         written = facts.entities - due.skipped
         if written == 0:
             return _Outcome(skipped=due.skipped, why=f"all {facts.entities} entities have newer values online")
-        _materialize(opened, definition.view, due.artifact, facts.start, facts.end, overwrite=due.again)
+        put_online(opened, definition.view, due.artifact, facts.start, facts.end, overwrite=due.again)
         compared = read_back.compare(due.artifact, definition, opened, count=store.read_back)
     return _Outcome(written, due.skipped, compared)
 
 
-def _materialize(
+def put_online(
     opened: Any,  # noqa: ANN401 - feast has no types
     view: str,
     rows: Artifact,

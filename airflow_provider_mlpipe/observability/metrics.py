@@ -66,6 +66,9 @@ _ALL = (
            "and compared."),
     Metric(name="mismatches", stage="materialize", unit="rows", meaning="Entities whose online values differ from the "
            "artifact's."),
+    Metric(name="online_lag_seconds", stage="materialize", unit="seconds", meaning="Wall clock at the end of the run "
+           "minus the newest event_timestamp that it put online; absent if it put nothing there. To be watched: it "
+           "decides nothing, and a backfill's is large."),
     Metric(name="duration_seconds", stage="any", unit="seconds", meaning="Wall time of the stage.", kind="timer"),
     Metric(name="cpu_seconds", stage="any", unit="seconds", meaning="CPU time of the stage, user and system, this "
            "process and its children."),

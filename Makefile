@@ -28,7 +28,7 @@ airflow: $(STAMP) ## Start a local Airflow with the example DAGs and the sample,
 	@$(BIN)/python scripts/demo.py --home $(DEMO) --serve
 
 test: $(STAMP) ## Run all tests
-	@TZ=UTC $(BIN)/python -m pytest
+	@TZ=UTC $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(STAMP) ## Style, types, walls between the rooms, docs in step with the code
 	@$(BIN)/ruff format --check .
@@ -36,6 +36,7 @@ check: $(STAMP) ## Style, types, walls between the rooms, docs in step with the 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
 
 format: $(STAMP) ## Format the code and repair what ruff can repair
 	@$(BIN)/ruff format .

@@ -130,8 +130,7 @@ def _entity_of(config: Path, view: str) -> str:
     for name in configs.document_of(config).data:
         if name != RESERVED:
             model = configs.feature_set(config, name).model
-            default = "user_profile_features" if name == "user_features" else name
-            known[model.feast.view or default] = model.entity or f"{name.removesuffix('_features')}_id"
+            known[model.feast.name_for(name)] = model.entity or f"{name.removesuffix('_features')}_id"
     if view not in known:
         raise ConfigError.unknown_name(
             where=str(config), kind="feature view", name=view, known=known, hint="Or say what the key is: column=KEY."

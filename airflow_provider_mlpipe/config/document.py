@@ -139,16 +139,7 @@ class _Walk:
             return {str(key): self._item(node, key, (*path, str(key))) for key in node}
         if isinstance(node, (list, tuple)):
             return [self._item(node, position, (*path, position)) for position in range(len(node))]
-        if isinstance(node, str):
-            return self._expanded(str(node), path)
-        if isinstance(node, date):
-            return node.isoformat()  # YAML reads an unquoted 2026-01-15 as a date; we take times as ISO 8601 text
-        # ruamel's own number classes remember how they were written; nobody downstream wants to.
-        if isinstance(node, bool) or node is None:
-            return node
-        if isinstance(node, float):
-            return float(node)
-        return int(node) if isinstance(node, int) else node
+        return self._expanded(str(node), path) if isinstance(node, str) else _scalar(node)
 
     def _item(self, node: Any, key: Any, path: Path_) -> Any:  # noqa: ANN401
         places = getattr(getattr(node, "lc", None), "data", None)
@@ -169,3 +160,14 @@ class _Walk:
             return found
 
         return _VARIABLE.sub(replace, text)
+
+
+def _scalar(node: Any) -> Any:  # noqa: ANN401 - any YAML scalar but text
+    """Return a plain value: ruamel's own number classes remember how they were written, which nobody wants to know."""
+    if isinstance(node, date):
+        return node.isoformat()  # YAML reads an unquoted 2026-01-15 as a date; we take times as ISO 8601 text
+    if isinstance(node, bool) or node is None:
+        return node
+    if isinstance(node, float):
+        return float(node)
+    return int(node) if isinstance(node, int) else node

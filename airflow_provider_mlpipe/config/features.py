@@ -72,6 +72,10 @@ class FeastView(Section):
     description: str = ""
     owner: str = ""
 
+    def name_for(self, feature_set: str) -> str:
+        """Return the view's name: the one given, else the set's own, where ``user_features`` has a customary one."""
+        return self.view or {"user_features": "user_profile_features"}.get(feature_set, feature_set)
+
 
 class FeatureSet(Section):
     """Features of one entity.

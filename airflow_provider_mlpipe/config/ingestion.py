@@ -110,7 +110,7 @@ class ApiSource(_Source):
         url: absolute, or relative to the host of `conn_id`.
         conn_id: the Airflow connection with host, login and headers (operators only).
         headers: sent with every request; values never appear in logs.
-        params: query parameters; ``{{start}}`` and ``{{end}}`` stand for the interval in ISO 8601.
+        params: query parameters; ``{start}`` and ``{end}`` stand for the interval in ISO 8601.
         data_key: where the records are in the answer: ``tasks``, ``result.items`` or a JSONPath; the top if absent.
         next_key: where the link or token of the next page is (dotted); without it there is one page. An absolute or
             relative link is followed, on the same origin only; any other value is sent as `next_param`.

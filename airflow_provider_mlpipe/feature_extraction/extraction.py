@@ -116,7 +116,7 @@ def _write_raw(job: Job, inputs: Mapping[str, Artifact], watch: Stopwatch) -> Ar
 def _details(job: Job) -> dict[str, Any]:
     """Return what the manifest says beyond the rows: enough to explain each number and to define it in Feast."""
     spec, name, feast = job.plan, job.features.name, job.features.model.feast
-    view = feast.view or ("user_profile_features" if name == "user_features" else name)
+    view = feast.name_for(name)
     start, end = spec.window(job.as_of)
     return {
         "feature_set": name,

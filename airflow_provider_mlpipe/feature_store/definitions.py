@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.config import FeastView
 from airflow_provider_mlpipe.errors import ConfigError, StoreRejectedError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Definition:
         names = _feature_names(artifact)
         entity = str(details["entity"])
         feast: dict[str, Any] = details.get("feast") or {}
-        view = feast.get("view") or _default_view(str(details["feature_set"]))
+        view = feast.get("view") or FeastView().name_for(str(details["feature_set"]))
         columns = {name: _type_of(artifact, schema.field(name)) for name in (entity, *names)}
         if columns[entity] not in _KEY_TYPES:
             raise StoreRejectedError(
@@ -189,10 +190,6 @@ def _refuse_other_keys(store: Any, definition: Definition) -> None:  # noqa: ANN
                 hint="One entity has one type: convert the column, or give the set another project or entity.",
                 view=definition.view,
             )
-
-
-def _default_view(feature_set: str) -> str:
-    return "user_profile_features" if feature_set == "user_features" else feature_set
 
 
 def _feature_names(artifact: Artifact) -> list[str]:

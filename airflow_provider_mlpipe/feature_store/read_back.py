@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.engines import DuckDBEngine, quote
-from airflow_provider_mlpipe.errors import MAX_SAMPLES, ReadBackError
+from airflow_provider_mlpipe.errors import ReadBackError
 from airflow_provider_mlpipe.feature_store.definitions import CREATED, TIMESTAMP
+from airflow_provider_mlpipe.wording import MAX_SAMPLES
 
 if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Artifact

@@ -30,7 +30,7 @@ class ApiReader:
     """Reads all pages of an endpoint.
 
     Raises:
-        ConfigError: the address is incomplete, or ``{{start}}`` stands in params and nothing says when that is.
+        ConfigError: the address is incomplete, or ``{start}`` stands in params and nothing says when that is.
     """
 
     def __init__(
@@ -165,12 +165,12 @@ class ApiReader:
             "end": as_of if as_of is not None or interval is None else interval.end,
         }
         for word, moment in bounds.items():
-            marker = "{{" + word + "}}"
-            if marker not in value.replace(" ", ""):
+            marker = "{" + word + "}"
+            if marker not in value:
                 continue
             if moment is None:
                 raise self._misconfigured(f"params.{name}", f"{marker} needs a data interval; this run has none")
-            value = value.replace("{{ " + word + " }}", marker).replace(marker, moment.isoformat())
+            value = value.replace(marker, moment.isoformat())
         return value
 
     def _misconfigured(self, key: str, problem: str) -> ConfigError:

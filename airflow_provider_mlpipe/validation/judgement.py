@@ -15,11 +15,11 @@ from great_expectations.core.expectation_validation_result import (
 )
 from great_expectations.execution_engine import PandasExecutionEngine
 
-from airflow_provider_mlpipe.errors import MAX_SAMPLES
 from airflow_provider_mlpipe.validation.expectations import DRIFT, LOGICAL_TYPE, NEWEST
 from airflow_provider_mlpipe.validation.outcome import outcome
 from airflow_provider_mlpipe.validation.rules import Unique
 from airflow_provider_mlpipe.validation.suite import suite_of
+from airflow_provider_mlpipe.wording import MAX_SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

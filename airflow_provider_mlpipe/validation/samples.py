@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.errors import MAX_SAMPLES
+from airflow_provider_mlpipe.wording import MAX_SAMPLES
 from airflow_provider_mlpipe.validation.findings import Sample
 
 if TYPE_CHECKING:

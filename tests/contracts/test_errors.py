@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from airflow_provider_mlpipe import errors
+from airflow_provider_mlpipe import errors, wording
 from airflow_provider_mlpipe.errors import (
     ArtifactNotFoundError,
     ConfigError,
@@ -29,7 +29,7 @@ def test_exported_members():
     defined = {
         name
         for name, member in vars(errors).items()
-        if not name.startswith("_") and getattr(member, "__module__", "") == errors.__name__
+        if not name.startswith("_") and getattr(member, "__module__", "") in {errors.__name__, wording.__name__}
     }
     assert set(errors.__all__) == defined
     assert errors.__all__ == sorted(errors.__all__)

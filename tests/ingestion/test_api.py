@@ -182,7 +182,7 @@ def test_more_pages_than_allowed_are_an_error_not_a_shorter_result(root: Storage
 
 
 def test_the_interval_goes_into_the_parameters(root: Storage) -> None:
-    params = {"from": "{{start}}", "to": "{{ end }}", "exact": True, "n": 3}
+    params = {"from": "{start}", "to": "{end}", "exact": True, "n": 3}
     with json_api({"/": []}) as api:
         ask(api, root, "/", params=params)
         assert api.requests[0].query == {

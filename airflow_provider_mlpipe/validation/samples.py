@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.wording import MAX_SAMPLES
 from airflow_provider_mlpipe.validation.findings import Sample
+from airflow_provider_mlpipe.wording import MAX_SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.feature_store.definitions import Definition
     from airflow_provider_mlpipe.feature_store.settings import Settings
 
-__all__ = ["Due", "Survey", "due", "survey"]
+__all__ = ["LOOKUP_ROWS", "Due", "Survey", "due", "entity_keys", "survey", "utc"]
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def survey(artifact: Artifact, definition: Definition) -> Survey:
             hint="Fill the nulls, or make it text.",
             uri=artifact.uri,
         )
-    return Survey(rows=rows, entities=entities, start=_utc(start), end=_utc(end))
+    return Survey(rows=rows, entities=entities, start=utc(start), end=utc(end))
 
 
 @contextmanager
@@ -181,18 +181,23 @@ def _newest(artifact: Artifact, definition: Definition) -> Iterator[tuple[list[A
             yield [key for key, _ in rows], [time.astimezone(UTC) for _, time in rows]
 
 
-def _online_times(store: Any, definition: Definition, keys: list[Any]) -> list[datetime | None]:  # noqa: ANN401
-    """Return the event times of the rows that are online, None where there is none."""
+def entity_keys(definition: Definition, keys: list[Any]) -> list[Any]:
+    """Return keys as Feast's online stores want them."""
     from feast import ValueType
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.type_map import python_values_to_proto_values
 
     values = python_values_to_proto_values(keys, ValueType[definition.columns[definition.entity]])
-    asked = [EntityKey(join_keys=[definition.entity], entity_values=[value]) for value in values]
+    return [EntityKey(join_keys=[definition.entity], entity_values=[value]) for value in values]
+
+
+def _online_times(store: Any, definition: Definition, keys: list[Any]) -> list[datetime | None]:  # noqa: ANN401
+    """Return the event times of the rows that are online, None where there is none."""
+    asked = entity_keys(definition, keys)
     view = store.registry.get_feature_view(definition.view, store.project)
     # One feature is enough, and the list is Feast's to change.
     rows = store.provider.online_read(store.config, view, asked, [definition.features[0]])
-    return [_utc(time) for time, _ in rows]
+    return [utc(time) for time, _ in rows]
 
 
 def _without(artifact: Artifact, entity: str, keys: set[Any], folder: str) -> Artifact:
@@ -210,7 +215,8 @@ def _without(artifact: Artifact, entity: str, keys: set[Any], folder: str) -> Ar
         return writer.publish()
 
 
-def _utc(time: datetime | None) -> datetime | None:
+def utc(time: datetime | None) -> datetime | None:
+    """Return a time in UTC; one without a zone is in UTC already."""
     if time is None:
         return None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

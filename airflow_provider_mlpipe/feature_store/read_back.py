@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.feature_store.definitions import Definition
 
-__all__ = ["Difference", "compare", "sample"]
+__all__ = ["Difference", "compare", "same", "sample"]
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +99,11 @@ def _differences(
         if _bits(expected) != _bits(online):
             found.append(Difference(row[definition.entity], name, expected, online))
     return found
+
+
+def same(expected: Any, online: Any) -> bool:  # noqa: ANN401 - any value
+    """Whether a value that Feast's online store answers with is the artifact's, as far as Feast can hold it."""
+    return bool(_bits(_plain(expected)) == _bits(_plain(online)))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value

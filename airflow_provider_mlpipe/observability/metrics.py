@@ -14,7 +14,7 @@ from typing import Any, Literal
 __all__ = ["REGISTRY", "Metric", "Metrics", "Stopwatch"]
 
 Kind = Literal["gauge", "timer"]
-Stage = Literal["ingest", "validate", "extract", "materialize", "any"]
+Stage = Literal["ingest", "validate", "extract", "materialize", "train", "any"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,8 @@ _ALL = (
     Metric(name="rows_materialized", stage="materialize", unit="rows", meaning="Feature rows written online."),
     Metric(name="rows_skipped", stage="materialize", unit="rows", meaning="Feature rows left out because "
            "newer ones are online."),
+    Metric(name="rows_removed", stage="materialize", unit="rows", meaning="Entities that a rollback took away, because "
+           "its artifact does not hold them."),
     Metric(name="gate_overridden", stage="materialize", unit="runs", meaning="1 if require_validation: "
            "false let through what the gate would have refused."),
     Metric(name="rows_read_back", stage="materialize", unit="rows", meaning="Entities read back from the online store "
@@ -69,6 +71,13 @@ _ALL = (
     Metric(name="online_lag_seconds", stage="materialize", unit="seconds", meaning="Wall clock at the end of the run "
            "minus the newest event_timestamp that it put online; absent if it put nothing there. To be watched: it "
            "decides nothing, and a backfill's is large."),
+    Metric(name="labels", stage="train", unit="rows", meaning="Rows of the labels, and so of the training set."),
+    Metric(name="labels_without_features", stage="train", unit="rows", meaning="Labels that found features in no "
+           "view; they are in the training set, with nulls."),
+    Metric(name="labels_without_key", stage="train", unit="rows", meaning="Labels with a null in an entity key."),
+    Metric(name="labels_without_time", stage="train", unit="rows", meaning="Labels without a time."),
+    Metric(name="pit_violations", stage="train", unit="rows", meaning="Labels with a feature from after them, or older "
+           "than its TTL; always 0, for anything else is refused."),
     Metric(name="duration_seconds", stage="any", unit="seconds", meaning="Wall time of the stage.", kind="timer"),
     Metric(name="cpu_seconds", stage="any", unit="seconds", meaning="CPU time of the stage, user and system, this "
            "process and its children."),

@@ -12,6 +12,7 @@ STAGES = {
     "validate": "Validate",
     "extract": "Extract features",
     "materialize": "Materialise",
+    "train": "Training sets",
     "any": "Every stage",
 }
 

@@ -7,7 +7,20 @@ the ``feature_store`` section of the YAML.
 
 from __future__ import annotations
 
+from airflow_provider_mlpipe.feature_store.export import Export, export
 from airflow_provider_mlpipe.feature_store.materialization import Materialization, materialize
 from airflow_provider_mlpipe.feature_store.online import open_store, read_online
+from airflow_provider_mlpipe.feature_store.registration import Registration, register
+from airflow_provider_mlpipe.feature_store.training import training_set
 
-__all__ = ["Materialization", "materialize", "open_store", "read_online"]
+__all__ = [
+    "Export",
+    "Materialization",
+    "Registration",
+    "export",
+    "materialize",
+    "open_store",
+    "read_online",
+    "register",
+    "training_set",
+]

@@ -40,9 +40,18 @@ class OfflineData:
         base = self.place.root if self.root.is_local else self.place.uri
         return f"{base}/*.parquet"
 
-    def publish(self, artifact: Artifact) -> str:
-        """Make the artifact's rows those of its interval, in one step, and return the file's name."""
-        name = f"{artifact.manifest.partition}.parquet"
+    def files(self) -> list[str]:
+        """Return the names of its files, in order; none if nothing was published."""
+        return sorted(name for name in self.place.names() if name.endswith(".parquet") and not name.startswith("."))
+
+    def publish(self, artifact: Artifact, *, partition: str = "") -> str:
+        """Make the artifact's rows those of its interval, in one step, and return the file's name.
+
+        Args:
+            artifact: the rows.
+            partition: what to replace; the artifact's own interval unless given.
+        """
+        name = f"{partition or artifact.manifest.partition}.parquet"
         # Not *.parquet, so that nobody reads it before it is complete, whatever happens here.
         temporary = f".{name}.{uuid.uuid4().hex}"
         self.place.make_folder()

@@ -20,7 +20,7 @@ from airflow_provider_mlpipe.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["at_most", "hidden_values", "quiet", "translated", "unprinted"]
+__all__ = ["at_most", "hidden_values", "quiet", "translated", "unprinted", "with_placeholders"]
 
 _SECRET_KEY = re.compile(r"password|passwd|secret|token|credential|access_key|api_key", re.IGNORECASE)
 _PASSWORD_IN_URL = re.compile(r"://[^\s:/@]*:([^\s@]+)@")
@@ -71,6 +71,39 @@ def hidden_values(settings: Mapping[str, Any]) -> tuple[str, ...]:
         found |= {match for match in _PASSWORD_IN_URL.findall(text) if match}
         found |= {m["value"] for m in _ASSIGNMENT.finditer(text) if _SECRET_KEY.search(m["name"])}
     return tuple(sorted(found, key=lambda text: (-len(text), text)))
+
+
+def with_placeholders(settings: Mapping[str, Any], *, prefix: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a store's settings with ``${VARIABLE}`` in place of every secret, and the names of the variables.
+
+    >>> with_placeholders({"type": "redis", "connection_string": "cache:6379,password=pa55,db=0"}, prefix="FEAST")
+    ({'type': 'redis', 'connection_string': 'cache:6379,password=${FEAST_PASSWORD},db=0'}, ('FEAST_PASSWORD',))
+    """
+    variables: dict[tuple[str, str], str] = {}
+
+    def stand_in(name: str, value: str) -> str:
+        base = f"{prefix}_{re.sub(r'[^A-Z0-9]+', '_', name.upper())}"
+        if (name, value) not in variables:
+            taken = sum(other.startswith(base) for other in variables.values())
+            variables[name, value] = f"{base}_{taken + 1}" if taken else base
+        return f"${{{variables[name, value]}}}"
+
+    def assignment(found: re.Match[str]) -> str:
+        if not _SECRET_KEY.search(found["name"]):
+            return found[0]
+        return found[0].removesuffix(found["value"]) + stand_in(found["name"], found["value"])
+
+    def replaced(key: str, value: Any) -> Any:  # noqa: ANN401 - any setting
+        if isinstance(value, dict):
+            return {name: replaced(str(name), inner) for name, inner in value.items()}
+        if _SECRET_KEY.search(key) and value not in (None, ""):
+            return stand_in(key, str(value))
+        if not isinstance(value, str):
+            return value
+        text = _PASSWORD_IN_URL.sub(lambda m: m[0].removesuffix(f"{m[1]}@") + stand_in("password", m[1]) + "@", value)
+        return _ASSIGNMENT.sub(assignment, text)
+
+    return {name: replaced(name, value) for name, value in settings.items()}, tuple(variables.values())
 
 
 @contextmanager

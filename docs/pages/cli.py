@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer.main
 
 from airflow_provider_mlpipe.cli.application import app
 from pages.markdown import code, prose, table
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["commands", "page"]
 
 
 def commands() -> dict[str, Any]:
-    """Return the commands by name; Typer's, whose classes have no public name."""
-    found: dict[str, Any] = dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    return found
+    """Return the commands by name, those of a group with its name; Typer's, whose classes have no public name."""
+    return dict(_commands(typer.main.get_command(app), ""))
+
+
+def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - see commands
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 def page() -> str:
     """Return the page: per command its use, its help, its arguments and options."""
     group = typer.main.get_command(app)
-    overview = [(f"[`{name}`](#mlpipe-{name})", _summary(command)) for name, command in commands().items()]
+    overview = [
+        (f"[`{name}`](#mlpipe-{name.replace(' ', '-')})", _summary(command)) for name, command in commands().items()
+    ]
     return "\n".join(
         [
             "# Command line\n",

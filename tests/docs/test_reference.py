@@ -112,7 +112,7 @@ def test_every_command_and_option_is_described(name: str) -> None:
     text = (REFERENCE / "cli.md").read_text()
     section = text.split(f"## mlpipe {name}\n")[1].split("\n## ")[0]
 
-    assert f"| [`{name}`](#mlpipe-{name}) |" in text
+    assert f"| [`{name}`](#mlpipe-{name.replace(' ', '-')}) |" in text
     for parameter in cli.commands()[name].params:
         for option in parameter.opts:
             assert f"`{option}" in section or parameter.param_type_name == "argument", option

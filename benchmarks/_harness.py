@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
@@ -101,23 +99,34 @@ def main(file: str, rows: Sequence[Row], cases: Mapping[str, Case], setup: Setup
 
 def measure(command: Sequence[str]) -> tuple[Measurement, str]:
     """Run a command to its end; return what it took, its children included, and what it printed."""
-    with tempfile.TemporaryFile() as output:
-        started = time.monotonic()
-        process = subprocess.Popen(command, stdout=output, stdin=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - started
-        # wait4 has reaped it; Popen must not wait for that id again.
-        process.returncode = os.waitstatus_to_exitcode(status)
+    with tempfile.NamedTemporaryFile() as report, tempfile.TemporaryFile() as output:
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, report.name, *command]
+        subprocess.run(launcher, stdout=output, stdin=subprocess.DEVNULL, check=True)
+        taken = json.loads(Path(report.name).read_bytes())
         output.seek(0)
         printed = output.read().decode()
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, printed)
-    taken = Measurement(
-        cpu_s=usage.ru_utime + usage.ru_stime,
-        wall_s=wall,
-        peak_mb=usage.ru_maxrss * 1024 / 1e6,  # Linux counts in KiB
-    )
-    return taken, printed
+    if taken.pop("exit_code"):
+        raise subprocess.CalledProcessError(1, command, printed)
+    return Measurement(**taken), printed
+
+
+# Started between us and the command because Linux lets a process begin with the peak of the one that started it: ours
+# may have held a table in memory, this one holds nothing.
+_LAUNCHER = """
+import json, os, sys, time
+report, *command = sys.argv[1:]
+started = time.monotonic()
+process = os.posix_spawn(command[0], command, os.environ)
+_, status, usage = os.wait4(process, 0)
+taken = {
+    "exit_code": os.waitstatus_to_exitcode(status),
+    "cpu_s": usage.ru_utime + usage.ru_stime,
+    "wall_s": time.monotonic() - started,
+    "peak_mb": usage.ru_maxrss * 1024 / 1e6,  # Linux counts in KiB
+}
+with open(report, "w") as file:
+    json.dump(taken, file)
+"""
 
 
 def _compare(file: str, row: Row, given: Mapping[str, Any], runs: int) -> Iterator[Comparison]:

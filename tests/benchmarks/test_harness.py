@@ -37,7 +37,7 @@ def burn(seconds):
     while time.process_time() < seconds: pass
 
 def light(given, folder):
-    assert os.getppid() == given["harness"] and list(folder.iterdir()) == []
+    assert os.getpid() != given["harness"] and list(folder.iterdir()) == []
     (folder / "left").touch()
     return given["rows"]
 

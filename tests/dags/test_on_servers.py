@@ -18,6 +18,7 @@ import pytest
 from airflow_provider_mlpipe import sample
 from airflow_provider_mlpipe.artifacts import Artifact
 from tests.operators.home import REPOSITORY, Airflow, Run, Step
+from tests.realdata import TRACKER, needs_tracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.airflow
 
 DAG = "user_feature_pipeline"
-TRACKER = REPOSITORY.parent / "shared" / "data" / "tracker"
 USERS = (
     "user_id text, email text, age integer, status text, team_id text, weekly_capacity_hours float8, "
     "created_at timestamp"
@@ -116,7 +116,7 @@ def test_from_postgresql_through_a_bucket_to_valkey(
         assert secret not in json.dumps(run.tasks)
 
 
-@pytest.mark.skipif(not TRACKER.exists(), reason="the real tracker data is not beside this repository")
+@needs_tracker
 def test_a_real_tracker_needs_only_a_column_mapping(tracker: Airflow, postgres: str, tmp_path: Path) -> None:
     """961 users of four open-source projects; their table calls the skill an area, hours an amount, and has no age."""
     import pyarrow.csv

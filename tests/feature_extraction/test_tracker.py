@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,8 @@ import pytest
 
 from airflow_provider_mlpipe.feature_extraction import extract
 from tests.feature_extraction.material import configured, day, published
+from tests.realdata import TRACKER, needs_tracker
 
-TRACKER = Path(__file__).parents[3] / "shared" / "data" / "tracker"
 MOMENTS = ["2024-02-29T12:00:00+00:00", "2024-03-31T01:30:00+00:00", "2026-01-14T02:00:00+00:00"]
 FLOATS = [
     "skill_score_backend", "skill_score_frontend", "skill_score_database", "skill_score_devops",
@@ -22,7 +21,7 @@ FLOATS = [
 ]  # fmt: skip
 COUNTS = ["tasks_completed_7d", "active_days"]
 
-pytestmark = pytest.mark.skipif(not TRACKER.exists(), reason="the tracker data is not on this machine")
+pytestmark = needs_tracker
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import airflow_provider_mlpipe
 from airflow_provider_mlpipe import config
 from airflow_provider_mlpipe.artifacts import Artifact
 from airflow_provider_mlpipe.ingestion import ingest
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Storage
 
 DAY = Run(dag_id="tests", interval=Interval(start="2026-01-13T02:00:00Z", end="2026-01-14T02:00:00Z"))
-TRACKER = Path(airflow_provider_mlpipe.__file__).parents[2] / "shared" / "data" / "tracker"
 
 
 def read(source: dict[str, Any], root: Storage, run: Run = DAY, **options: Any) -> Artifact:

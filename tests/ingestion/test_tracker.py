@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_mlpipe.run import Interval, Run
-from tests.ingestion.support import TRACKER, counts, read
+from tests.ingestion.support import counts, read
+from tests.realdata import TRACKER, needs_tracker
 
 if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Storage
 
-pytestmark = pytest.mark.skipif(not TRACKER.is_dir(), reason="the tracker data set is not beside the repository")
+pytestmark = needs_tracker
 MONTH = Run(dag_id="tracker", interval=Interval(start="2025-01-01", end="2025-02-01"))
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-import pytest
 
-TRACKER = Path(__file__).parents[2].parent / "shared" / "data" / "tracker"
-pytestmark = pytest.mark.skipif(not TRACKER.is_dir(), reason="the tracker data is not on this machine")
+from tests.realdata import TRACKER, needs_tracker
+
+pytestmark = needs_tracker
 
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
 

@@ -29,6 +29,7 @@ def get_provider_info() -> dict[str, Any]:
                     f"{_OPERATORS}.validate",
                     f"{_OPERATORS}.extract",
                     f"{_OPERATORS}.materialize",
+                    f"{_OPERATORS}.training_set",
                 ],
             }
         ],

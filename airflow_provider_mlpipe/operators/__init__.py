@@ -1,4 +1,4 @@
-"""The Airflow face of the four stages.
+"""The Airflow face of the stages.
 
 Importing this costs no more than importing Airflow itself: each operator comes when it is asked for, and what a stage
 needs (pyarrow, DuckDB, Great Expectations, Feast ...) comes when a task executes.
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.operators.extract import ExtractFeaturesOperator
     from airflow_provider_mlpipe.operators.ingest import SourceIngestOperator
     from airflow_provider_mlpipe.operators.materialize import FeastMaterializeOperator
+    from airflow_provider_mlpipe.operators.training_set import FeastTrainingSetOperator
     from airflow_provider_mlpipe.operators.validate import ValidateOperator
 
 __all__ = [
     "ExtractFeaturesOperator",
     "FeastMaterializeOperator",
+    "FeastTrainingSetOperator",
     "SourceIngestOperator",
     "ValidateOperator",
 ]
@@ -24,6 +26,7 @@ __all__ = [
 _HOMES = {
     "ExtractFeaturesOperator": "extract",
     "FeastMaterializeOperator": "materialize",
+    "FeastTrainingSetOperator": "training_set",
     "SourceIngestOperator": "ingest",
     "ValidateOperator": "validate",
 }

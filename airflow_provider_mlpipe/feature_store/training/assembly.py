@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts import ArtifactWriter, Description
 from airflow_provider_mlpipe.engines import DuckDBEngine
-from airflow_provider_mlpipe.errors import ConfigError, FeatureError, redact
+from airflow_provider_mlpipe.errors import ConfigError, FeatureError, GateClosedError, redact
 from airflow_provider_mlpipe.feature_store.online import open_store
 from airflow_provider_mlpipe.feature_store.settings import Settings
 from airflow_provider_mlpipe.feature_store.training import proof
+from airflow_provider_mlpipe.feature_store.training.alignment import beside
 from airflow_provider_mlpipe.feature_store.training.history import History
 from airflow_provider_mlpipe.feature_store.training.join import Join
 from airflow_provider_mlpipe.feature_store.training.labels import open_labels
@@ -86,6 +87,7 @@ def training_set(  # noqa: PLR0913 - each is a choice of its own, by name, most 
         SourceRejectedError: the file of labels cannot be read.
         StoreRejectedError: a view has no offline data, or not the columns that Feast knows of.
         StoreUnavailableError: the registry does not answer.
+        GateClosedError: the labels failed validation, and ``require_validation`` holds.
         ArtifactReplacedError: labels or offline data were replaced meanwhile; a later try may succeed.
         FeatureError: out of memory, or the proof failed.
     """
@@ -96,6 +98,7 @@ def training_set(  # noqa: PLR0913 - each is a choice of its own, by name, most 
         time=event_timestamp,
         chosen=_select(store, root, features, full_names=full_feature_names),
         as_of=None if as_of is None else instant(as_of),
+        require_validation=store.require_validation,
     )
     return assemble(labels, wanted, root=root, run=run, engine=engine)
 
@@ -109,12 +112,15 @@ class Wanted:
         time: the labels' column of times.
         chosen: what to take of each view.
         as_of: features later than this are not seen; None for no such cut.
+        require_validation: whether labels with a failed verdict are refused. (Without a verdict they are not: the proof
+            says so.)
     """
 
     dataset: str
     time: str
     chosen: list[Chosen]
     as_of: datetime | None = None
+    require_validation: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready values, for the manifest."""
@@ -178,6 +184,12 @@ class _Task:
 
     def __init__(self, labels: Labels, wanted: Wanted, root: Storage, scratch: Path) -> None:
         self.labels, self.wanted, self.scratch = labels, wanted, scratch
+        if wanted.require_validation and labels.validation == "failed":
+            raise GateClosedError(
+                f"the labels {labels.uri} failed validation, so no training set is made of them",
+                hint="Repair them, or set feature_store.require_validation to false, which the proof will say.",
+                artifact=labels.uri,
+            )
         labels.check(wanted.keys, wanted.time)
         self.histories = [History(one, root.options) for one in wanted.chosen]
         self._refuse_same_names()
@@ -248,7 +260,7 @@ class _Task:
 def _publish(root: Storage, description: Description, task: _Task, joined: _Joined, watch: Stopwatch) -> Artifact:
     labels, views = joined.said
     with ArtifactWriter(root, description, task.schema) as writer:
-        writer.write_all(_beside(task.labels.batches(), joined.join.rows(), task.schema))
+        writer.write_all(beside(task.labels.batches(), joined.join.rows(), task.schema))
         proof.check(description.dataset, writer.rows, labels, views)
         for history, snapshot in zip(task.histories, joined.snapshots, strict=True):
             history.check_unchanged(snapshot)
@@ -298,40 +310,6 @@ def _select(store: FeatureStore, root: Storage, features: Sequence[str] | str, *
     opened = open_store(store, root)
     with translated(settings.secrets, doing="look features up"):
         return select(opened, features, full_names=full_names)
-
-
-def _beside(
-    left: Iterator[pa.RecordBatch], right: Iterator[pa.RecordBatch], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    """Yield rows of `left` with those of `right` beside them, however the two are cut into batches."""
-    waiting: pa.RecordBatch | None = None
-    for batch in left:
-        start = 0
-        while start < batch.num_rows:
-            while waiting is None or waiting.num_rows == 0:
-                waiting = next(right, None)
-                if waiting is None:
-                    return  # fewer rows than labels: the proof says so
-            count = min(batch.num_rows - start, waiting.num_rows)
-            columns = [*batch.slice(start, count).columns, *waiting.slice(0, count).columns]
-            yield _cast(columns, schema)
-            waiting, start = waiting.slice(count), start + count
-    while waiting is not None:
-        if waiting.num_rows:
-            raise FeatureError.because(
-                where="training set", feature="point-in-time join", problem="more rows came out than there are labels"
-            )
-        waiting = next(right, None)
-
-
-def _cast(columns: list[Any], schema: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    typed = [
-        column if column.type == field.type else column.cast(field.type)
-        for column, field in zip(columns, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(typed, schema=schema)
 
 
 def _family(kind: pa.DataType) -> str:

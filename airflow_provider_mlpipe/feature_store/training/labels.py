@@ -41,6 +41,14 @@ class Labels:
     schema: pa.Schema
     rows: Artifact | FileRows
 
+    @property
+    def validation(self) -> str:
+        """``passed``, ``failed``, or ``none`` for labels that were not validated as they are."""
+        verdict = self.rows.verdict() if isinstance(self.rows, Artifact) else None
+        if verdict is None:
+            return "none"
+        return "passed" if verdict.get("passed") is True else "failed"
+
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows, in order."""
         return self.rows.batches(columns)

@@ -31,6 +31,7 @@ def of_labels(labels: Labels, spine: Spine, *, time: str, as_of: datetime | None
     return {
         "uri": labels.uri,
         "fingerprint": labels.input.fingerprint,
+        "validation": labels.validation,
         "rows": spine.rows,
         "event_timestamp": time,
         "first": _text(spine.first),

@@ -1,0 +1,124 @@
+"""`FeastTrainingSetOperator`: labels with the features that were known at their time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_mlpipe.operators.base import MlpipeOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_mlpipe.config import ConfigLike, FeatureStore
+    from airflow_provider_mlpipe.operators.job import ArtifactUri, Job
+
+__all__ = ["FeastTrainingSetOperator"]
+
+_SECTION = "feature_store"
+
+
+class FeastTrainingSetOperator(MlpipeOperator):
+    """Join labels with the accumulated features of one or several views, point in time; return the artifact's URI.
+
+    Each label gets, per view, the newest feature row of its entity that is not later than the label, within the view's
+    TTL. Rows out are rows in: a label without features keeps its row, with nulls. Features later than the run's `as_of`
+    are not seen, so that a backfill finds what the run would have found. The artifact's ``_pit_proof.json`` says what
+    was joined.
+
+    XCom: ``return_value`` (the training set's URI), ``proof`` (the URI of the proof), ``metrics`` (labels,
+    labels_without_features, pit_violations ...).
+
+    Example::
+
+        FeastTrainingSetOperator(
+            task_id="training_set",
+            labels=outcomes.output,
+            features=["user_profile_features:skill_score_backend", "user_profile_features:current_workload_hours"],
+            config="feature_config.yaml",
+            dataset="late_tasks",
+            event_timestamp="created_at",
+        )
+
+    Args:
+        labels: rows with the views' entity keys and a time: an artifact's URI, or the path of a parquet or CSV file
+            (templated).
+        features: ``view:feature`` references, or the name of a feature service (templated).
+        config: a feature YAML file or mapping, whose ``feature_store`` section says where Feast is (templated); Feast
+            lives below the artifact root if absent. See `SourceIngestOperator` for relative paths.
+        dataset: the training set's dataset name (templated).
+        event_timestamp: the labels' column of times (templated).
+        full_feature_names: name the columns ``view__feature``, for two views with a feature of one name.
+        store: settings that take the place of those of the section, by key (templated).
+        kwargs: `as_of`, `artifact_root`, `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
+    """
+
+    template_fields: Sequence[str] = (
+        *MlpipeOperator.template_fields,
+        "labels",
+        "features",
+        "config",
+        "dataset",
+        "event_timestamp",
+        "store",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"features": "json", "config": "yaml", "store": "yaml"}
+    ui_color = "#ffe4e6"
+
+    def __init__(
+        self,
+        *,
+        labels: ArtifactUri,
+        features: Sequence[str] | str,
+        config: ConfigLike | None = None,
+        dataset: str = "training_set",
+        event_timestamp: str = "event_timestamp",
+        full_feature_names: bool = False,
+        store: Mapping[str, Any] | None = None,
+        **kwargs: Any,  # noqa: ANN401 - the base's arguments
+    ) -> None:
+        super().__init__(**kwargs)
+        self.labels = labels
+        self.features = features
+        self.config = config
+        self.dataset = dataset
+        self.event_timestamp = event_timestamp
+        self.full_feature_names = full_feature_names
+        self.store = store
+
+    def run_stage(self, job: Job) -> str:
+        """Build the training set."""
+        from airflow_provider_mlpipe.feature_store.training import PROOF, training_set
+
+        artifact = training_set(
+            str(self.labels),
+            store=self._store(),
+            root=job.root,
+            run=job.run,
+            features=self.features,
+            dataset=self.dataset,
+            event_timestamp=self.event_timestamp,
+            full_feature_names=self.full_feature_names,
+            as_of=job.as_of,
+            engine=job.engine,
+        )
+        metrics = artifact.manifest.metrics
+        job.push_metrics(metrics)
+        job.push("proof", f"{artifact.uri}/{PROOF}")
+        self.log.info(
+            "Training set %s: %d labels, %d of them without features, in %.1f s to %s",
+            self.dataset,
+            metrics.get("labels", 0),
+            metrics.get("labels_without_features", 0),
+            metrics.get("duration_seconds", 0.0),
+            artifact.uri,
+        )
+        return artifact.uri
+
+    def _store(self) -> FeatureStore:
+        from airflow_provider_mlpipe.config import document_of, feature_store
+
+        config = {} if self.config is None else self.find_config(self.config)
+        if self.store:
+            section = document_of(config).data.get(_SECTION) or {}
+            config = {_SECTION: {**section, **self.store}}
+        return feature_store(config).model

@@ -11,16 +11,19 @@ from airflow_provider_mlpipe.feature_store.export import Export, export
 from airflow_provider_mlpipe.feature_store.materialization import Materialization, materialize
 from airflow_provider_mlpipe.feature_store.online import open_store, read_online
 from airflow_provider_mlpipe.feature_store.registration import Registration, register
+from airflow_provider_mlpipe.feature_store.rollback import Rollback, rollback
 from airflow_provider_mlpipe.feature_store.training import training_set
 
 __all__ = [
     "Export",
     "Materialization",
     "Registration",
+    "Rollback",
     "export",
     "materialize",
     "open_store",
     "read_online",
     "register",
+    "rollback",
     "training_set",
 ]

@@ -31,7 +31,8 @@ DAG = "user_feature_pipeline"
 DATE = "2026-01-15"
 VIEW = "user_profile_features"
 
-console = Console(highlight=False)
+# Wide enough for the tables where the output is not a terminal, which says its own width.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def main() -> int:
@@ -98,7 +99,7 @@ class Demo:
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         }
-        console.print(f"serving   {address}/dags/{DAG}   (Ctrl-C ends it)")
+        console.print(f"serving   {address}/dags/{DAG}   (Ctrl-C ends it)", soft_wrap=True)
         try:
             return subprocess.run(["airflow", "standalone"], env=environment, cwd=REPOSITORY, check=False).returncode
         except KeyboardInterrupt:
@@ -106,7 +107,7 @@ class Demo:
 
     def _sample(self, *, until: date, days: int = 60) -> None:
         folder = self.home / "sample"
-        console.print(f"sample    {_short(folder / 'tracker.db')}")
+        console.print(f"sample    {_short(folder / 'tracker.db')}", soft_wrap=True)
         sample.write(folder, until=until, days=days)
 
     def _migrate(self) -> None:
@@ -151,11 +152,11 @@ class Demo:
         console.print(table)
         console.print()
         for artifact in inputs:
-            console.print(f"report    {_short(Path(artifact.place.path(REPORT)))}")
+            console.print(f"report    {_short(Path(artifact.place.path(REPORT)))}", soft_wrap=True)
         self._show_online(features)
         spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         total = sum(usage.ru_utime + usage.ru_stime for usage in spent)
-        console.print(f"log       {_short(self.log)}")
+        console.print(f"log       {_short(self.log)}", soft_wrap=True)
         console.print(
             f"total     {total:.0f} CPU seconds, most of them Airflow's, Feast's and Great Expectations' imports"
         )
@@ -172,7 +173,7 @@ class Demo:
         table = Table(entity, *names, box=None, pad_edge=False)
         for answer in answers:
             table.add_row(str(answer[entity]), *[_value(answer[name]) for name in names])
-        console.print(f"\nonline    {VIEW}, as of {features.manifest.details['as_of']}")
+        console.print(f"\nonline    {VIEW}, as of {features.manifest.details['as_of']}", soft_wrap=True)
         console.print(table)
         console.print()
 

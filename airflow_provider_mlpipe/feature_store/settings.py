@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts.storage import local_path
 from airflow_provider_mlpipe.errors import ConfigError, redact
+from airflow_provider_mlpipe.feature_store.arrow_engine import ENGINE
 from airflow_provider_mlpipe.feature_store.translation import at_most, hidden_values, translated
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Settings:
         registry: a SQLAlchemy URL, or a path if `registry_is_file`.
         online: Feast's settings of the online store, complete.
         root: the artifact root, which holds the offline data.
+        engine: Feast's name of the compute engine that writes online.
     """
 
     project: str
@@ -49,6 +51,7 @@ class Settings:
     registry_is_file: bool
     online: dict[str, Any] = field(repr=False)
     root: Storage
+    engine: str = ENGINE
 
     @classmethod
     def of(cls, store: FeatureStore, root: Storage) -> Settings:
@@ -60,7 +63,15 @@ class Settings:
         """
         online = _online(store, root)
         registry, is_file = _registry(store, root)
-        return cls(project=store.project, registry=registry, registry_is_file=is_file, online=online, root=root)
+        engine = ENGINE if store.engine == "arrow" else "local"
+        return cls(
+            project=store.project,
+            registry=registry,
+            registry_is_file=is_file,
+            online=online,
+            root=root,
+            engine=engine,
+        )
 
     @property
     def online_type(self) -> str:
@@ -112,6 +123,7 @@ class Settings:
                     provider="local",
                     registry=self._registry_config(),
                     online_store=dict(self.online),
+                    batch_engine=self.engine,
                     offline_store={"type": _OFFLINE_STORE, "s3": self.root.options},
                     # Short transactions leave room for readers of SQLite; larger ones only cost memory elsewhere.
                     materialization={"online_write_batch_size": 1_000 if self.online_type == "sqlite" else 10_000},

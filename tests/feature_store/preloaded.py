@@ -7,4 +7,5 @@ import feast.infra.compute_engines.local.compute
 import feast.infra.online_stores.sqlite
 import feast.infra.registry.sql  # noqa: F401
 
+import airflow_provider_mlpipe.feature_store.arrow_engine.engine
 import airflow_provider_mlpipe.feature_store.feast_offline  # noqa: F401

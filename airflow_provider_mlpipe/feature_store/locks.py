@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["held"]
+    from airflow_provider_mlpipe.artifacts import Storage
+
+__all__ = ["held", "remove_leftovers"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,13 @@ def held(path: Path, *, what: str, seconds: float = WAIT_SECONDS) -> Iterator[No
         yield
     finally:
         os.close(descriptor)
+
+
+def remove_leftovers(place: Storage, name: str) -> None:
+    """Remove what killed writers of a file left beside it: ``.<name>.<anything>``. The caller holds its lock."""
+    for left in place.names():
+        if left.startswith(f".{name}."):
+            place.delete(left)
 
 
 def _wait(descriptor: int, what: str, seconds: float) -> None:

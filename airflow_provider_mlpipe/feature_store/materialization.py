@@ -7,13 +7,14 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.artifacts import ONLINE
+from airflow_provider_mlpipe.artifacts import ONLINE, Storage
 from airflow_provider_mlpipe.errors import GateClosedError, MlpipeError, StoreRejectedError
 from airflow_provider_mlpipe.feature_store import gate, guard, read_back
 from airflow_provider_mlpipe.feature_store.definitions import Definition, apply
-from airflow_provider_mlpipe.feature_store.locks import held
+from airflow_provider_mlpipe.feature_store.locks import held, remove_leftovers
 from airflow_provider_mlpipe.feature_store.offline import OfflineData
 from airflow_provider_mlpipe.feature_store.online import connect
 from airflow_provider_mlpipe.feature_store.settings import Settings
@@ -24,10 +25,10 @@ from airflow_provider_mlpipe.run import instant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_mlpipe.artifacts import Artifact, Storage
+    from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.config import FeatureStore
 
-__all__ = ["Materialization", "alone", "materialize", "passage", "put_online", "ready"]
+__all__ = ["Materialization", "alone", "materialize", "passage", "put_online", "ready", "write_record"]
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +123,12 @@ def _record(artifact: Artifact, done: Materialization) -> None:
         "skipped": done.skipped,
         "metrics": dict(done.metrics),
     }
+    write_record(artifact, record)
+
+
+def write_record(artifact: Artifact, record: dict[str, Any]) -> None:
+    """Write ``_online.json`` beside an artifact's data."""
+    remove_leftovers(artifact.place, ONLINE)
     artifact.write_beside(ONLINE, json.dumps(record, indent=2).encode())
 
 
@@ -170,6 +177,8 @@ def alone(settings: Settings, view: str) -> Iterator[None]:
             yield
             return
         with held(settings.lock_for_registry, what="the registry file"):
+            file = Path(settings.registry)
+            remove_leftovers(Storage(str(file.parent)), file.name)
             yield
 
 

@@ -21,7 +21,7 @@ from airflow_provider_mlpipe.feature_store import guard, read_back
 from airflow_provider_mlpipe.feature_store.definitions import CREATED, Definition
 from airflow_provider_mlpipe.feature_store.difference import Comparison, Difference
 from airflow_provider_mlpipe.feature_store.inventory import check_kind, inventory_of
-from airflow_provider_mlpipe.feature_store.materialization import alone, passage, put_online, ready
+from airflow_provider_mlpipe.feature_store.materialization import alone, passage, put_online, ready, write_record
 from airflow_provider_mlpipe.feature_store.online import connect
 from airflow_provider_mlpipe.feature_store.settings import WHERE, Settings
 from airflow_provider_mlpipe.feature_store.translation import translated
@@ -295,8 +295,7 @@ class _Record:
         return dict(found) if found.get("fingerprint") == self._artifact.fingerprint else least
 
     def _write(self, facts: dict[str, Any]) -> None:
-        record = {**self._read(), "rolled_back": facts}
-        self._artifact.write_beside(ONLINE, json.dumps(record, indent=2).encode())
+        write_record(self._artifact, {**self._read(), "rolled_back": facts})
 
 
 def _now() -> str:

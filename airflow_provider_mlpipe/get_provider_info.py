@@ -1,4 +1,4 @@
-"""What Airflow's providers manager asks of this package: its operators and its section of the configuration.
+"""What Airflow's providers manager asks of this package: what it offers, its connection types, its configuration.
 
 Airflow validates this mapping on every command and fails every command if it does not fit, so a test holds it against
 Airflow's own schema. A key stands here only once the thing behind it exists.
@@ -7,6 +7,8 @@ Airflow's own schema. A key stands here only once the thing behind it exists.
 from __future__ import annotations
 
 from typing import Any
+
+from airflow_provider_mlpipe.hooks.forms import FEAST
 
 __all__ = ["get_provider_info"]
 
@@ -30,9 +32,16 @@ def get_provider_info() -> dict[str, Any]:
                     f"{_OPERATORS}.extract",
                     f"{_OPERATORS}.materialize",
                     f"{_OPERATORS}.training_set",
+                    f"{_OPERATORS}.feast_apply",
+                    f"{_OPERATORS}.feast_push",
                 ],
             }
         ],
+        "sensors": [
+            {"integration-name": _NAME, "python-modules": ["airflow_provider_mlpipe.sensors.feature_freshness"]}
+        ],
+        "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_mlpipe.hooks.feast"]}],
+        "connection-types": [FEAST],
         "config": {
             "mlpipe": {
                 "description": "Where the operators of airflow-provider-mlpipe keep data and find configuration.",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Storage
     from airflow_provider_mlpipe.config import FeatureStore
 
-__all__ = ["connect", "open_store", "read_online"]
+__all__ = ["connect", "find_view", "open_store", "read_online"]
 
 
 def open_store(store: FeatureStore, root: Storage) -> Any:  # noqa: ANN401 - feast has no types
@@ -47,6 +47,24 @@ def connect(settings: Settings) -> Any:  # noqa: ANN401 - feast has no types
     return opened
 
 
+def find_view(opened: Any, name: str) -> Any:  # noqa: ANN401 - feast has no types
+    """Return a registered feature view.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    views = {found.name: found for found in opened.registry.list_feature_views(opened.project)}
+    if name not in views:
+        raise ConfigError.unknown_name(
+            where=WHERE,
+            kind="feature view",
+            name=name,
+            known=views,
+            hint="Materialize a feature artifact first: mlpipe materialize ARTIFACT.",
+        )
+    return views[name]
+
+
 def read_online(
     store: FeatureStore,
     *,
@@ -73,21 +91,13 @@ def read_online(
     settings = Settings.of(store, root)
     opened = open_store(store, root)
     with translated(settings.secrets, doing=f"read {view!r}"):
-        views = {found.name: found for found in opened.registry.list_feature_views(opened.project)}
-        if view not in views:
-            raise ConfigError.unknown_name(
-                where=WHERE,
-                kind="feature view",
-                name=view,
-                known=views,
-                hint="Materialize a feature artifact first: mlpipe materialize ARTIFACT.",
-            )
-        known = [feature.name for feature in views[view].features]
+        found = find_view(opened, view)
+        known = [feature.name for feature in found.features]
         chosen = known if features is None else features
         for name in chosen:
             if name not in known:
                 raise ConfigError.unknown_name(where=view, kind="feature", name=name, known=known)
-        keys = [column.name for column in views[view].entity_columns]
+        keys = [column.name for column in found.entity_columns]
         _check_keys(view, entity_rows, keys)
         if not entity_rows or not chosen:
             return [dict(row) for row in entity_rows]

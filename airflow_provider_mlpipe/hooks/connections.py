@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.config import Source
     from airflow_provider_mlpipe.ingestion import Connection
 
-__all__ = ["mask_secrets", "s3_options", "source_connection"]
+__all__ = ["lookup", "mask_secrets", "s3_options", "source_connection", "unusable"]
 
 _SECRET_HEADER = re.compile("auth|token|key|secret|cookie|session|signature", re.IGNORECASE)
 _SQLALCHEMY = {"postgres": "postgresql", "mysql": "mysql+pymysql"}
@@ -60,14 +60,14 @@ def s3_options(conn_id: str | None) -> S3Options:
 
     if not conn_id:
         return S3Options()
-    _lookup(conn_id)
+    lookup(conn_id)
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
     hook = S3Hook(aws_conn_id=conn_id)
     try:
         credentials = hook.get_credentials()
     except AttributeError as error:  # botocore found none and the hook froze None
-        raise _unusable(conn_id, "it gives no AWS credentials", "Set login and password, or a role.") from error
+        raise unusable(conn_id, "it gives no AWS credentials", "Set login and password, or a role.") from error
     return S3Options(
         endpoint_url=hook.conn_config.get_service_endpoint_url("s3") or "",
         region=hook.region_name or "",
@@ -105,7 +105,12 @@ def _mask_headers(headers: Mapping[str, str]) -> None:
             mask_secret(value.rsplit(" ", 1)[-1])  # the token of "Bearer token"
 
 
-def _lookup(conn_id: str) -> Any:  # noqa: ANN401 - a different class in each Airflow
+def lookup(conn_id: str) -> Any:  # noqa: ANN401 - a different class in each Airflow
+    """Return an Airflow connection.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
@@ -116,7 +121,8 @@ def _lookup(conn_id: str) -> Any:  # noqa: ANN401 - a different class in each Ai
         ) from error
 
 
-def _unusable(conn_id: str, problem: str, hint: str) -> ConfigError:
+def unusable(conn_id: str, problem: str, hint: str) -> ConfigError:
+    """Return the error for a connection that is there, and does not serve."""
     return ConfigError(f"the Airflow connection {conn_id!r} cannot be used: {problem}.", hint=hint, conn_id=conn_id)
 
 
@@ -126,12 +132,12 @@ def _http(conn_id: str) -> Connection:
 
     from airflow_provider_mlpipe.ingestion import Connection
 
-    _lookup(conn_id)
+    lookup(conn_id)
     hook = HttpHook(http_conn_id=conn_id)
     try:
         session = hook.get_conn()  # opens nothing yet: a session with headers and authorisation
     except ValueError as error:
-        raise _unusable(conn_id, "its host is not a URL", "Set host to https://api.example.com.") from error
+        raise unusable(conn_id, "its host is not a URL", "Set host to https://api.example.com.") from error
     usual = default_headers()
     headers = {name: str(value) for name, value in session.headers.items() if usual.get(name) != value}
     _mask_headers(headers)
@@ -143,7 +149,7 @@ def _database_url(conn_id: str) -> str:
     """Return a SQLAlchemy URL: by the provider's hook if it is installed, else by the connection's own fields."""
     from sqlalchemy.engine import URL
 
-    connection = _lookup(conn_id)
+    connection = lookup(conn_id)
     kind = str(connection.conn_type or "").lower()
     if kind == "sqlite":
         return str(URL.create("sqlite", database=connection.host).render_as_string(hide_password=False))

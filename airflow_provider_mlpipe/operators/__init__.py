@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_mlpipe.operators.extract import ExtractFeaturesOperator
+    from airflow_provider_mlpipe.operators.feast_apply import FeastApplyOperator
+    from airflow_provider_mlpipe.operators.feast_push import FeastPushOperator
     from airflow_provider_mlpipe.operators.ingest import SourceIngestOperator
     from airflow_provider_mlpipe.operators.materialize import FeastMaterializeOperator
     from airflow_provider_mlpipe.operators.training_set import FeastTrainingSetOperator
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExtractFeaturesOperator",
+    "FeastApplyOperator",
     "FeastMaterializeOperator",
+    "FeastPushOperator",
     "FeastTrainingSetOperator",
     "SourceIngestOperator",
     "ValidateOperator",
@@ -25,7 +29,9 @@ __all__ = [
 
 _HOMES = {
     "ExtractFeaturesOperator": "extract",
+    "FeastApplyOperator": "feast_apply",
     "FeastMaterializeOperator": "materialize",
+    "FeastPushOperator": "feast_push",
     "FeastTrainingSetOperator": "training_set",
     "SourceIngestOperator": "ingest",
     "ValidateOperator": "validate",

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAVY = {"boto3", "duckdb", "feast", "great_expectations", "ibis", "pandas", "pyarrow"}
-OPERATORS = ["base", "extract", "ingest", "job", "materialize", "training_set", "validate"]
+OPERATORS = ["base", "extract", "feast_apply", "feast_base", "feast_push", "ingest", "job", "materialize", "training_set",
+             "validate"]  # fmt: skip
 STAGES = ["artifacts", "config", "engines", "errors", "feature_extraction", "feature_store", "ingestion",
           "observability", "reporting", "run", "validation"]  # fmt: skip
 
@@ -35,7 +36,8 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_the_operators_bring_nothing_heavy(baseline: set[str], tmp_path: Path) -> None:
     modules = "\n".join(f"import airflow_provider_mlpipe.operators.{name}" for name in OPERATORS)
-    code = f"from airflow_provider_mlpipe.operators import *\n{modules}"
+    more = "from airflow_provider_mlpipe.sensors import *\nimport airflow_provider_mlpipe.hooks.feast"
+    code = f"from airflow_provider_mlpipe.operators import *\n{modules}\n{more}"
 
     assert loaded(code, tmp_path) & HEAVY == baseline
 
@@ -62,12 +64,17 @@ get = conf.get
 conf.get = lambda section, *rest, **options: refuse(section) if section == "mlpipe" else get(section, *rest, **options)
 
 from airflow_provider_mlpipe.operators import *
+from airflow_provider_mlpipe.sensors import FeatureFreshnessSensor
 
 with DAG("parse", schedule=None):
     raw = SourceIngestOperator(task_id="i", source="s", config="absent.yaml", conn_id="absent", artifact_conn_id="absent")
     valid = ValidateOperator(task_id="v", artifact=raw.output, config="absent.yaml", dataset="s")
     features = ExtractFeaturesOperator(task_id="e", feature_set="f", config="absent.yaml", inputs={"users": valid.output})
-    FeastMaterializeOperator(task_id="m", artifact=features.output, config="absent.yaml", store={"project": "p"})
+    feast = {"config": "absent.yaml", "feast_conn_id": "absent", "store": {"project": "p"}}
+    FeastMaterializeOperator(task_id="m", artifact=features.output, **feast)
+    FeastApplyOperator(task_id="a", artifact=features.output, **feast)
+    FeastPushOperator(task_id="p", view="v", artifact=features.output, **feast)
+    FeatureFreshnessSensor(task_id="f", view="v", max_age="1d", mode="reschedule", **feast)
 """
     assert "airflow_provider_mlpipe" in loaded(code, tmp_path)
 

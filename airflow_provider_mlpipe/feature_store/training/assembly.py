@@ -17,7 +17,7 @@ from airflow_provider_mlpipe.errors import ConfigError, FeatureError, GateClosed
 from airflow_provider_mlpipe.feature_store.online import open_store
 from airflow_provider_mlpipe.feature_store.settings import Settings
 from airflow_provider_mlpipe.feature_store.training import proof
-from airflow_provider_mlpipe.feature_store.training.alignment import beside
+from airflow_provider_mlpipe.feature_store.training.alignment import Found, beside
 from airflow_provider_mlpipe.feature_store.training.history import History
 from airflow_provider_mlpipe.feature_store.training.join import Join
 from airflow_provider_mlpipe.feature_store.training.labels import open_labels
@@ -196,14 +196,22 @@ class _Task:
         self._refuse_other_keys()
 
     @property
+    def kinds(self) -> list[list[pa.DataType]]:
+        """The features' types, per view."""
+        return [
+            [history.schema.field(feature.column).type for feature in history.chosen.features]
+            for history in self.histories
+        ]
+
+    @property
     def schema(self) -> pa.Schema:
         """The training set's columns: the labels', then the features."""
         import pyarrow as pa
 
         fields = [
-            pa.field(feature.name, history.schema.field(feature.column).type)
-            for history in self.histories
-            for feature in history.chosen.features
+            pa.field(feature.name, kind)
+            for history, kinds in zip(self.histories, self.kinds, strict=True)
+            for feature, kind in zip(history.chosen.features, kinds, strict=True)
         ]
         return pa.schema([*self.labels.schema.remove_metadata(), *fields])
 
@@ -233,7 +241,7 @@ class _Task:
     def join(self, duck: DuckDBEngine) -> _Joined:
         """Join view after view, and count."""
         wanted = self.wanted
-        join = Join(duck, wanted.keys, wanted.as_of)
+        join = Join(duck, wanted.keys, self.scratch, wanted.as_of)
         spine = join.read(self.labels, wanted.time)
         _warn(self.labels, spine, wanted.time)
         snapshots, matches = [], []
@@ -260,8 +268,9 @@ class _Task:
 def _publish(root: Storage, description: Description, task: _Task, joined: _Joined, watch: Stopwatch) -> Artifact:
     labels, views = joined.said
     with ArtifactWriter(root, description, task.schema) as writer:
-        writer.write_all(beside(task.labels.batches(), joined.join.rows(), task.schema))
-        proof.check(description.dataset, writer.rows, labels, views)
+        found = [Found(joined.join.rows(number), kinds) for number, kinds in enumerate(task.kinds)]
+        writer.write_all(beside(task.labels.batches(), found, task.schema))
+        proof.check(description.dataset, writer.rows, labels, views, [rows.finish() for rows in found])
         for history, snapshot in zip(task.histories, joined.snapshots, strict=True):
             history.check_unchanged(snapshot)
         metrics = Metrics(**_counts(joined), **watch.readings())

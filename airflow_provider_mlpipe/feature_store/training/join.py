@@ -1,8 +1,8 @@
 """The point-in-time join: for each label, per view, the newest row that is not later and not too old.
 
-In four steps, so that wide rows are never sorted by time: (1) keys and times of the labels, numbered; (2) an as-of join
-of those with nothing but keys and times of the features; (3) the feature rows that were hit, one per key and time;
-(4) these beside the numbers, in order. DuckDB spills each of them when memory is short.
+In three steps, so that wide rows are never sorted by time nor held: (1) keys and times of the labels, numbered; (2) an
+as-of join of those with nothing but keys and times of the features; (3) the feature rows that were hit, streamed past
+the hits into a file of their own, in the order of the labels. DuckDB spills each of them when memory is short.
 
 Two rows of one key and one time: the one created later counts (one without a creation time last), and of rows created
 at the same time the one with the greater values, column by column, nulls last: arbitrary, but always the same.
@@ -17,9 +17,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.engines import DuckDBEngine, literal, quote
+from airflow_provider_mlpipe.feature_store.training.labels import FileRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Join", "Match", "Spine"]
 
-_ROWS_AT_A_TIME = 131_072
+_ROW_GROUP_ROWS = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +82,18 @@ class Join:
     Args:
         engine: with enough room to spill.
         keys: the labels' key columns, of all views together.
+        scratch: a folder for what was found.
         as_of: features later than this are not seen; None for no such cut.
     """
 
-    def __init__(self, engine: DuckDBEngine, keys: Sequence[str], as_of: datetime | None) -> None:
+    def __init__(self, engine: DuckDBEngine, keys: Sequence[str], scratch: Path, as_of: datetime | None) -> None:
         self._engine = engine
         self._keys = {name: f"k{number}" for number, name in enumerate(keys)}
+        self._scratch = scratch
         self._as_of = as_of
         self._views: list[Chosen] = []
-        engine.connection.execute("SET preserve_insertion_order = true")
+        # Joins are built on the right side, which is written to be the narrow one, whatever the estimates say.
+        engine.connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
 
     def read(self, labels: Labels, time: str) -> Spine:
         """Take keys and times of the labels."""
@@ -136,11 +141,12 @@ class Join:
         same = ", ".join([*self._of(chosen), "t"])
         # If the newest row is too old, so are all others: the TTL may be looked at after the join.
         fresh = "true" if chosen.ttl is None else f"epoch_us(s.t) - epoch_us(f.t) <= {_microseconds(chosen.ttl)}"
+        taken = ", ".join(f"s.{key}" for key in self._of(chosen))
         self._engine.connection.execute(
-            f"CREATE TEMP TABLE hit{number} AS SELECT s.n, f.t FROM spine AS s "
+            f"CREATE TEMP TABLE hit{number} AS SELECT s.n, {taken}, f.t FROM spine AS s "
             f"ASOF JOIN (SELECT {same} FROM source{number}) AS f ON {on} AND s.t >= f.t WHERE {fresh}"
         )
-        self._best(number, chosen)
+        self._collect(number, chosen)
         return self._counts(number, chosen)
 
     def unmatched(self) -> int:
@@ -149,18 +155,9 @@ class Join:
         (count,) = self._engine.row(f"SELECT count(*) FROM spine ANTI JOIN ({hits}) USING (n)")
         return int(count)
 
-    def rows(self) -> Iterator[pa.RecordBatch]:
-        """Yield the features of every label, in the labels' order."""
-        columns, joins = [], []
-        for number, chosen in enumerate(self._views):
-            same = [f"b{number}.{key} = s.{key}" for key in self._of(chosen)]
-            on = " AND ".join([*same, f"b{number}.t = h{number}.t"])
-            joins.append(f"LEFT JOIN hit{number} AS h{number} ON h{number}.n = s.n")
-            joins.append(f"LEFT JOIN best{number} AS b{number} ON {on}")
-            columns += [f"b{number}.f{position}" for position in range(len(chosen.features))]
-        named = ", ".join(f"{column} AS c{position}" for position, column in enumerate(columns))
-        sql = f"SELECT {named} FROM spine AS s {' '.join(joins)} ORDER BY s.n"
-        yield from self._engine.batches(sql, _ROWS_AT_A_TIME)
+    def rows(self, number: int) -> Iterator[pa.RecordBatch]:
+        """Yield what was found in the view of that number: the label's number, then the features; in order."""
+        return FileRows(self._file(number)).batches()
 
     def _source(self, number: int, chosen: Chosen, snapshot: Snapshot, spine: Spine) -> None:
         """Make the view's rows readable under our names: k0.., t, c, f0.., within the labels' stretch of time."""
@@ -212,18 +209,29 @@ class Join:
             newest=_moment(newest),
         )
 
-    def _best(self, number: int, chosen: Chosen) -> None:
-        """Keep the rows that were hit, one per key and time."""
-        keys = self._of(chosen)
+    def _collect(self, number: int, chosen: Chosen) -> None:
+        """Write the rows that were hit, with the labels' numbers.
+
+        Of rows of one key and time one is taken; all else streams past.
+        """
         features = [f"f{position}" for position in range(len(chosen.features))]
         order = ", ".join(f"{column} DESC NULLS LAST" for column in ["c", *features])
-        same = ", ".join([*keys, "t"])
-        wanted = ", ".join(f"s.{key}" for key in keys)
+        same = ", ".join([*self._of(chosen), "t"])
+        taken = ", ".join(["n", *features])
         self._engine.connection.execute(
-            f"CREATE TEMP TABLE best{number} AS SELECT * EXCLUDE (c) FROM source{number} "
-            f"SEMI JOIN (SELECT {wanted}, h.t FROM hit{number} AS h JOIN spine AS s ON s.n = h.n) AS w USING ({same}) "
-            f"QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY {order}) = 1"
+            f"CREATE TEMP TABLE tied{number} AS SELECT {same} FROM source{number} "
+            f"SEMI JOIN hit{number} USING ({same}) GROUP BY ALL HAVING count(*) > 1"
         )
+        self._engine.connection.execute(
+            f"COPY (SELECT {taken} FROM (SELECT {taken} FROM source{number} JOIN hit{number} USING ({same}) "
+            f"ANTI JOIN tied{number} USING ({same}) UNION ALL "
+            f"SELECT {taken} FROM source{number} JOIN hit{number} USING ({same}) SEMI JOIN tied{number} USING ({same}) "
+            f"QUALIFY row_number() OVER (PARTITION BY n ORDER BY {order}) = 1) ORDER BY n) "
+            f"TO {literal(str(self._file(number)))} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP_ROWS})"
+        )
+
+    def _file(self, number: int) -> Path:
+        return self._scratch / f"found-{number}.parquet"
 
     def _of(self, chosen: Chosen) -> list[str]:
         return [self._keys[name] for name in chosen.keys]

@@ -61,8 +61,15 @@ def of_view(chosen: Chosen, match: Match, snapshot: Snapshot, spine: Spine) -> d
     }
 
 
-def check(dataset: str, rows_out: int, labels: dict[str, Any], views: list[dict[str, Any]]) -> None:
+def check(dataset: str, rows_out: int, labels: dict[str, Any], views: list[dict[str, Any]], found: list[int]) -> None:
     """Refuse a training set that is not what it should be.
+
+    Args:
+        dataset: its name.
+        rows_out: its rows.
+        labels: from `of_labels`.
+        views: from `of_view`, each.
+        found: how many rows of each view were put beside labels.
 
     Raises:
         FeatureError: rows were lost or made, or a label saw the future. That would be an error of this package.
@@ -72,6 +79,11 @@ def check(dataset: str, rows_out: int, labels: dict[str, Any], views: list[dict[
         f"or older than the TTL"
         for view in views
         if view["violations"] or (view["max_feature_minus_label_seconds"] or 0) > 0
+    ]
+    problems += [
+        f"{count} rows of {view['view']!r} came out of {view['rows_with_match']} matches"
+        for view, count in zip(views, found, strict=True)
+        if count != view["rows_with_match"]
     ]
     if rows_out != labels["rows"]:
         problems.append(f"{rows_out} rows came out of {labels['rows']} labels")

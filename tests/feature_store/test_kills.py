@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_mlpipe.artifacts import Artifact, Storage
 from airflow_provider_mlpipe.config import FeatureStore
 from airflow_provider_mlpipe.feature_store import guard, materialize, open_store, rollback
 from airflow_provider_mlpipe.feature_store.definitions import Definition
@@ -28,6 +27,8 @@ from tests.feature_store.feature_artifacts import VIEW, as_of, expected, feature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from airflow_provider_mlpipe.artifacts import Artifact, Storage
 
 REPOSITORY = Path(__file__).parents[2]
 ROWS = 300

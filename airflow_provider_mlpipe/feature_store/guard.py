@@ -18,8 +18,10 @@ from airflow_provider_mlpipe.feature_store.definitions import CREATED, TIMESTAMP
 from airflow_provider_mlpipe.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
+
+    import pyarrow as pa
 
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.feature_store.definitions import Definition
@@ -31,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 LOOKUP_ROWS = 1_000
 """Entities asked for at once: below SQLite's limit of parameters."""
+
+COLUMN_ROWS = 10_000
+"""The same, where a store is asked for a column of keys."""
 
 EXACT_INTEGERS = 2**53
 
@@ -156,6 +161,11 @@ def _may_be_online(settings: Settings, store: Any, definition: Definition, facts
 
 def _compare(artifact: Artifact, definition: Definition, store: Any) -> tuple[set[Any], bool]:  # noqa: ANN401
     """Return the keys whose online row is newer than the artifact's newest, and whether one is of the same time."""
+    from airflow_provider_mlpipe.feature_store.arrow_engine.lookup import lookup
+
+    times_of = lookup(store, definition.view, artifact.schema.field(definition.entity).type)
+    if times_of is not None:
+        return _compare_columns(artifact, definition, times_of)
     newer: set[Any] = set()
     again = False
     for keys, times in _newest(artifact, definition):
@@ -170,15 +180,40 @@ def _compare(artifact: Artifact, definition: Definition, store: Any) -> tuple[se
     return newer, again
 
 
-def _newest(artifact: Artifact, definition: Definition) -> Iterator[tuple[list[Any], list[datetime]]]:
-    """Yield keys and their newest time, some at a time."""
-    key = quote(definition.entity)
+def _compare_columns(
+    artifact: Artifact, definition: Definition, times_of: Callable[[pa.Array], pa.Array]
+) -> tuple[set[Any], bool]:
+    """Do the same a column at a time, where the store can be asked so."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    newer: set[Any] = set()
+    again = False
     with DuckDBEngine.open() as engine:
         engine.view("features", artifact)
-        query = f"SELECT {key}, max({quote(TIMESTAMP)}) FROM features GROUP BY ALL"  # noqa: S608
-        found = engine.connection.execute(query)
+        for batch in engine.batches(_newest_query(definition), COLUMN_ROWS):
+            keys, mine = batch.columns
+            online = times_of(keys)
+            later = pc.greater(
+                pc.floor_temporal(online.cast(pa.timestamp("us")), unit="second"),
+                pc.floor_temporal(mine.cast(pa.timestamp("us")), unit="second"),
+            )
+            newer.update(keys.filter(later).to_pylist())
+            again = again or bool(pc.any(pc.invert(later)).as_py())
+    return newer, again
+
+
+def _newest(artifact: Artifact, definition: Definition) -> Iterator[tuple[list[Any], list[datetime]]]:
+    """Yield keys and their newest time, some at a time."""
+    with DuckDBEngine.open() as engine:
+        engine.view("features", artifact)
+        found = engine.connection.execute(_newest_query(definition))
         while rows := found.fetchmany(LOOKUP_ROWS):
             yield [key for key, _ in rows], [time.astimezone(UTC) for _, time in rows]
+
+
+def _newest_query(definition: Definition) -> str:
+    return f"SELECT {quote(definition.entity)}, max({quote(TIMESTAMP)}) FROM features GROUP BY ALL"  # noqa: S608
 
 
 def entity_keys(definition: Definition, keys: list[Any]) -> list[Any]:

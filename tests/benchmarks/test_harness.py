@@ -27,7 +27,7 @@ TOY = """
 import os, sys, time
 from contextlib import contextmanager
 sys.path.insert(0, {benchmarks!r})
-from _harness import Row, main
+from _harness import Row, counted, main
 
 @contextmanager
 def setup(quick):
@@ -45,12 +45,18 @@ def heavy(given, folder):
     burn(0.5)
     return light(given, folder)
 
+def counting(given, folder):
+    burn(0.5)
+    with counted(folder):
+        burn(time.process_time() + 0.1)
+    return given["rows"]
+
 def other(given, folder):
     return 0
 
 ROWS = [Row(work="toy", ours={ours!r}, peers={{"peer": ({peer!r}, 0.9)}})]
 if __name__ == "__main__":
-    sys.exit(main(__file__, ROWS, dict(light=light, heavy=heavy, other=other), setup))
+    sys.exit(main(__file__, ROWS, dict(light=light, heavy=heavy, other=other, counting=counting), setup))
 """
 
 
@@ -120,6 +126,14 @@ def test_sides_that_did_different_work_are_not_compared(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert result.stdout == ""
     assert "the sides did not do the same work" in result.stderr
+
+
+def test_a_case_may_say_what_counts(tmp_path: Path) -> None:
+    result = run(toy(tmp_path, ours="counting", peer="heavy"), "--json", "--runs", "1")
+
+    [row] = rows(result.stdout)
+    assert 0.1 <= row["ours_cpu_s"] < 0.5
+    assert row["ours_peak_mb"] > 1, "the peak is the whole run's"
 
 
 def test_the_table_for_people_names_work_peer_and_outcome(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from airflow_provider_mlpipe.feature_store.arrow_engine.values import encoded
 from airflow_provider_mlpipe.feature_store.arrow_engine.wire import by_distinct, joined
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
     from feast import RepoConfig
 
@@ -66,34 +68,32 @@ class RedisWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows, whose keys are all different."""
-        keys = encoded_keys(
-            {name: batch.column(name) for name in self._layout.keys},
-            self._layout.keys,
-            version=self._version,
-            behind=self._project,
-        )
+        keys = self._keys({name: batch.column(name) for name in self._layout.keys})
         times = _microseconds(batch.column(self._layout.time))
         with self._client.client() as client:  # one connection of the pool, given back afterwards
             if not self._settings.skip_dedup:
-                newer = self._newer(client.connection, keys, times)
+                online = pc.fill_null(self._stored(client.connection, keys), 0).to_numpy()
+                newer = (online <= 0) | (times > online)
                 if not newer.all():
                     chosen = pa.array(newer)
                     keys, times, batch = keys.filter(chosen), times[newer], batch.filter(chosen)
             if batch.num_rows:
                 self._set(client.connection, keys, times, batch)
 
-    def _newer(self, connection: Any, keys: pa.Array, times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:  # noqa: ANN401
-        """Return which rows are newer than what is online."""
+    def times(self, columns: Mapping[str, pa.Array]) -> pa.Array:
+        """Return the event times that are online for keys, in microseconds since 1970; null where there is no row."""
+        with self._client.client() as client:
+            return self._stored(client.connection, self._keys(columns))
+
+    def _keys(self, columns: Mapping[str, pa.Array]) -> pa.Array:
+        return encoded_keys(columns, self._layout.keys, version=self._version, behind=self._project)
+
+    def _stored(self, connection: Any, keys: pa.Array) -> pa.Array:  # noqa: ANN401
         command = _Command(3).word(b"HMGET").words(keys).word(self._time_field)
         replies = _exchange(connection, command.buffer(), len(keys))
         stored = pa.array([reply[0] for reply in replies], pa.binary())
-        if stored.null_count == len(stored):
-            return np.ones(len(stored), np.bool_)
-        online = by_distinct(stored, _microseconds_of, pa.int64())
-        # Feast counts in nanoseconds; both it and we store microseconds.
-        since = pc.fill_null(online, 0).to_numpy()
-        newer: npt.NDArray[np.bool_] = (since <= 0) | (times > since)
-        return newer
+        # Feast compares nanoseconds, but it stores microseconds, as we do.
+        return by_distinct(stored, _microseconds_of, pa.int64())
 
     def _set(self, connection: Any, keys: pa.Array, times: npt.NDArray[np.int64], batch: pa.RecordBatch) -> None:  # noqa: ANN401
         stamps = by_distinct(pa.array(times), _timestamp)
@@ -173,5 +173,6 @@ def _timestamp(microseconds: int) -> bytes:
     return found
 
 
-def _microseconds_of(stamp: bytes | None) -> int | None:
-    return None if stamp is None else Timestamp.FromString(stamp).ToMicroseconds()
+def _microseconds_of(stamp: bytes) -> int:
+    found: int = Timestamp.FromString(stamp).ToMicroseconds()
+    return found

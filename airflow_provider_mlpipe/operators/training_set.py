@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_mlpipe.operators.base import MlpipeOperator
+from airflow_provider_mlpipe.operators.feast_base import FeastOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from airflow_provider_mlpipe.config import ConfigLike, FeatureStore
     from airflow_provider_mlpipe.operators.job import ArtifactUri, Job
 
 __all__ = ["FeastTrainingSetOperator"]
 
-_SECTION = "feature_store"
 
-
-class FeastTrainingSetOperator(MlpipeOperator):
+class FeastTrainingSetOperator(FeastOperator):
     """Join labels with the accumulated features of one or several views, point in time; return the artifact's URI.
 
     Each label gets, per view, the newest feature row of its entity that is not later than the label, within the view's
@@ -25,8 +22,8 @@ class FeastTrainingSetOperator(MlpipeOperator):
     are not seen, so that a backfill finds what the run would have found. The artifact's ``_pit_proof.json`` says what
     was joined.
 
-    XCom: ``return_value`` (the training set's URI), ``proof`` (the URI of the proof), ``metrics`` (labels,
-    labels_without_features, pit_violations ...).
+    XCom: ``return_value`` (the training set's URI), ``proof`` (the URI of the proof), ``fingerprint`` (of the content,
+    for whoever records what a model was trained on), ``metrics`` (labels, labels_without_features, pit_violations ...).
 
     Example::
 
@@ -43,25 +40,21 @@ class FeastTrainingSetOperator(MlpipeOperator):
         labels: rows with the views' entity keys and a time: an artifact's URI, or the path of a parquet or CSV file
             (templated).
         features: ``view:feature`` references, or the name of a feature service (templated).
-        config: a feature YAML file or mapping, whose ``feature_store`` section says where Feast is (templated); Feast
-            lives below the artifact root if absent. See `SourceIngestOperator` for relative paths.
         dataset: the training set's dataset name (templated).
         event_timestamp: the labels' column of times (templated).
         full_feature_names: name the columns ``view__feature``, for two views with a feature of one name.
-        store: settings that take the place of those of the section, by key (templated).
-        kwargs: `as_of`, `artifact_root`, `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
+        kwargs: `config`, `feast_conn_id`, `store` (where Feast is; see `FeastOperator`), `as_of`, `artifact_root`,
+            `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
     """
 
     template_fields: Sequence[str] = (
-        *MlpipeOperator.template_fields,
+        *FeastOperator.template_fields,
         "labels",
         "features",
-        "config",
         "dataset",
         "event_timestamp",
-        "store",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"features": "json", "config": "yaml", "store": "yaml"}
+    template_fields_renderers: ClassVar[dict[str, str]] = FeastOperator.template_fields_renderers | {"features": "json"}
     ui_color = "#ffe4e6"
 
     def __init__(
@@ -69,21 +62,17 @@ class FeastTrainingSetOperator(MlpipeOperator):
         *,
         labels: ArtifactUri,
         features: Sequence[str] | str,
-        config: ConfigLike | None = None,
         dataset: str = "training_set",
         event_timestamp: str = "event_timestamp",
         full_feature_names: bool = False,
-        store: Mapping[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401 - the base's arguments
     ) -> None:
         super().__init__(**kwargs)
         self.labels = labels
         self.features = features
-        self.config = config
         self.dataset = dataset
         self.event_timestamp = event_timestamp
         self.full_feature_names = full_feature_names
-        self.store = store
 
     def run_stage(self, job: Job) -> str:
         """Build the training set."""
@@ -91,7 +80,7 @@ class FeastTrainingSetOperator(MlpipeOperator):
 
         artifact = training_set(
             str(self.labels),
-            store=self._store(),
+            store=self.feature_store(),
             root=job.root,
             run=job.run,
             features=self.features,
@@ -104,6 +93,7 @@ class FeastTrainingSetOperator(MlpipeOperator):
         metrics = artifact.manifest.metrics
         job.push_metrics(metrics)
         job.push("proof", f"{artifact.uri}/{PROOF}")
+        job.push("fingerprint", artifact.fingerprint)
         self.log.info(
             "Training set %s: %d labels, %d of them without features, in %.1f s to %s",
             self.dataset,
@@ -113,12 +103,3 @@ class FeastTrainingSetOperator(MlpipeOperator):
             artifact.uri,
         )
         return artifact.uri
-
-    def _store(self) -> FeatureStore:
-        from airflow_provider_mlpipe.config import document_of, feature_store
-
-        config = {} if self.config is None else self.find_config(self.config)
-        if self.store:
-            section = document_of(config).data.get(_SECTION) or {}
-            config = {_SECTION: {**section, **self.store}}
-        return feature_store(config).model

@@ -120,6 +120,8 @@ class FeatureStore(Section):
         on_empty: what to do with an artifact without rows: ``fail``, ``skip`` or ``allow``.
         engine: who writes online: ``arrow``, which makes Feast's bytes at a fraction of its CPU time and leaves to
             Feast what it does not know, or ``stock``, Feast's own engine for everything.
+        repo: the folder of an existing Feast repository, whose registry, project, online store and applied definitions
+            are used as they are; in place of `project`, `registry` and `online_store`.
     """
 
     project: str = Field(default="mlpipe", pattern=r"^[a-z][a-z0-9_]*$")
@@ -129,6 +131,14 @@ class FeatureStore(Section):
     read_back: PositiveInt = 100
     on_empty: Literal["fail", "skip", "allow"] = "fail"
     engine: Literal["arrow", "stock"] = "arrow"
+    repo: str = ""
+
+    @model_validator(mode="after")
+    def _one_feast(self) -> FeatureStore:
+        both = self.model_fields_set & {"project", "registry", "online_store"}
+        if self.repo and both:
+            raise ValueError(f"repo says where Feast is, and so does {', '.join(sorted(both))}; give one of them")
+        return self
 
     @field_validator("online_store", mode="before", json_schema_input_type=dict[str, Any] | str)
     @classmethod

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts import ONLINE, Storage
 from airflow_provider_mlpipe.errors import GateClosedError, MlpipeError, StoreRejectedError
-from airflow_provider_mlpipe.feature_store import gate, guard, read_back
+from airflow_provider_mlpipe.feature_store import gate, guard, read_back, repository
 from airflow_provider_mlpipe.feature_store.definitions import Definition, apply
 from airflow_provider_mlpipe.feature_store.locks import held, remove_leftovers
 from airflow_provider_mlpipe.feature_store.offline import OfflineData
@@ -190,7 +190,10 @@ def ready(settings: Settings, definition: Definition, artifact: Artifact) -> Any
         opened = connect(settings)
         with translated(settings.secrets, doing=f"register {definition.view!r}, made from {artifact.uri}"):
             complete = guard.has_table(settings, opened.project, definition.view)
-            apply(opened, definition, pattern, complete=complete)
+            if settings.repository is None:
+                apply(opened, definition, pattern, complete=complete)
+            else:
+                repository.check(opened, definition, settings.repository.folder, complete=complete)
             _heal(opened, definition.view)
         return opened
 

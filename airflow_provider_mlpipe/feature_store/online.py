@@ -29,16 +29,16 @@ def open_store(store: FeatureStore, root: Storage) -> Any:  # noqa: ANN401 - fea
         StoreUnavailableError: the registry does not answer.
     """
     settings = Settings.of(store, root)
-    if settings.registry_is_file:
-        return connect(settings)
+    if settings.registry_is_file or settings.repository is not None:
+        return connect(settings, writing=False)
     # Two that open a new registry at once would both create its tables.
     with held(settings.lock_for_registry, what="the registry"):
         return connect(settings)
 
 
-def connect(settings: Settings) -> Any:  # noqa: ANN401 - feast has no types
-    """Return the store with its registry read."""
-    config = settings.repo_config()
+def connect(settings: Settings, *, writing: bool = True) -> Any:  # noqa: ANN401 - feast has no types
+    """Return the store with its registry read; an existing repository's as it is, unless for writing."""
+    config = settings.repo_config(writing=writing)
     with translated(settings.secrets, doing="open its registry"):
         import feast
 

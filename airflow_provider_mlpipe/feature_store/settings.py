@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.artifacts.storage import local_path
 from airflow_provider_mlpipe.errors import ConfigError, redact
 from airflow_provider_mlpipe.feature_store.arrow_engine import ENGINE
+from airflow_provider_mlpipe.feature_store.repository import Repository, config_of
 from airflow_provider_mlpipe.feature_store.translation import at_most, hidden_values, translated
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Settings:
         online: Feast's settings of the online store, complete.
         root: the artifact root, which holds the offline data.
         engine: Feast's name of the compute engine that writes online.
+        repository: the existing Feast repository that all this comes from, if it does.
     """
 
     project: str
@@ -52,6 +54,7 @@ class Settings:
     online: dict[str, Any] = field(repr=False)
     root: Storage
     engine: str = ENGINE
+    repository: Repository | None = None
 
     @classmethod
     def of(cls, store: FeatureStore, root: Storage) -> Settings:
@@ -61,9 +64,20 @@ class Settings:
             ConfigError: the artifact root is a bucket, which cannot hold a registry or an online store, and the
                 section names none; or a place is named that cannot work.
         """
+        engine = ENGINE if store.engine == "arrow" else "local"
+        if store.repo:
+            found = Repository.read(store.repo)
+            return cls(
+                project=found.project,
+                registry=found.registry,
+                registry_is_file=found.registry_is_file,
+                online=found.online,
+                root=root,
+                engine=engine,
+                repository=found,
+            )
         online = _online(store, root)
         registry, is_file = _registry(store, root)
-        engine = ENGINE if store.engine == "arrow" else "local"
         return cls(
             project=store.project,
             registry=registry,
@@ -105,13 +119,19 @@ class Settings:
         folder = Path(self.root.path(f"{FOLDER}/locks")) if self.root.is_local else _locks_of_this_machine()
         return folder / f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}.lock"
 
-    def repo_config(self) -> Any:  # noqa: ANN401 - feast has no types
+    def repo_config(self, *, writing: bool = True) -> Any:  # noqa: ANN401 - feast has no types
         """Return Feast's configuration.
+
+        Args:
+            writing: whether artifacts are to go online by it; of no account but for an existing repository, which is
+                otherwise left as it is.
 
         Raises:
             ConfigError: Feast refuses the settings.
         """
         self.make_folders()
+        if self.repository is not None:
+            return self._adapted(self.repository, writing=writing)
         with translated(self.secrets, doing="read its settings", refusal=ConfigError):
             from feast import RepoConfig
             from pydantic import ValidationError
@@ -134,6 +154,23 @@ class Settings:
                     _ = config.registry
             except ValidationError as error:
                 raise _refused(error) from None  # its text shows the values, which may be secret
+        return config
+
+    def _adapted(self, repository: Repository, *, writing: bool) -> Any:  # noqa: ANN401 - feast has no types
+        """Return the repository's own configuration; for writing with our reader, engine and care for the registry."""
+        config = config_of(repository.folder)
+        config.online_config = dict(self.online)
+        given = config.registry_config
+        registry = {"path": given} if isinstance(given, str) else dict(given)
+        if repository.registry_is_file:
+            registry["path"] = repository.registry
+        config.registry_config = registry
+        if writing:
+            repository.refuse_unwritable()
+            config.registry_config = {**registry, **self._registry_config()}
+            config.offline_config = {"type": _OFFLINE_STORE, "s3": self.root.options}
+            config.batch_engine_config = self.engine
+            config.materialization_config.online_write_batch_size = 1_000 if self.online_type == "sqlite" else 10_000
         return config
 
     def make_folders(self) -> None:

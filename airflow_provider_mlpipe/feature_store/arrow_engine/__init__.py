@@ -8,7 +8,8 @@ whatever it does not know goes to Feast's engine, which is always right.
 * `wire`: arrays of bytes: varints, length-delimited fields, fields of fixed width.
 * `values`: a column to serialised ``Value`` messages. `keys`: key columns to entity keys.
 * `scope`: which view, store and types are known. `window`: the rows of a materialisation, the latest per key, streamed.
-* `redis_writer`, `sqlite_writer`: a batch of rows to an online store. `engine`: all of it, as Feast wants it.
+* `redis_writer` (over `pipeline`), `sqlite_writer`: a batch of rows to an online store.
+* `engine`: all of it, as Feast wants it. `lookup`: the times that are online, for the guard.
 
 Feast loads the engine by name; the modules below import Feast and Arrow, this one imports nothing.
 """

@@ -22,6 +22,7 @@ from feast.infra.online_stores.redis import RedisType, _versioned_fv_name
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
 from airflow_provider_mlpipe.feature_store.arrow_engine.keys import encoded_keys
+from airflow_provider_mlpipe.feature_store.arrow_engine.pipeline import exchange
 from airflow_provider_mlpipe.feature_store.arrow_engine.values import encoded
 from airflow_provider_mlpipe.feature_store.arrow_engine.wire import by_distinct, joined
 
@@ -90,8 +91,7 @@ class RedisWriter:
 
     def _stored(self, connection: Any, keys: pa.Array) -> pa.Array:  # noqa: ANN401
         command = _Command(3).word(b"HMGET").words(keys).word(self._time_field)
-        replies = _exchange(connection, command.buffer(), len(keys))
-        stored = pa.array([reply[0] for reply in replies], pa.binary())
+        stored = pa.array(exchange(connection, command.buffer(), len(keys)), pa.binary())
         # Feast compares nanoseconds, but it stores microseconds, as we do.
         return by_distinct(stored, _microseconds_of, pa.int64())
 
@@ -105,7 +105,7 @@ class RedisWriter:
         if self._settings.key_ttl_seconds:
             command.then(3).word(b"EXPIRE").words(keys).word(b"%d" % self._settings.key_ttl_seconds)
             replies *= 2
-        _exchange(connection, command.buffer(), replies)
+        exchange(connection, command.buffer(), replies)
 
 
 class _Command:
@@ -142,21 +142,6 @@ class _Command:
         _, offsets, data = rows.buffers()
         ends = np.frombuffer(offsets, np.int32)
         return memoryview(data)[ends[rows.offset] : ends[rows.offset + len(rows)]]
-
-
-def _exchange(connection: Any, commands: memoryview, replies: int) -> list[Any]:  # noqa: ANN401 - redis is optional
-    """Send the commands and return the replies; on a lost connection again, as the client's settings say."""
-
-    def attempt() -> list[Any]:
-        connection.send_packed_command([commands])
-        return [connection.read_response(disable_decoding=True) for _ in range(replies)]
-
-    try:
-        found: list[Any] = connection.retry.call_with_retry(attempt, lambda _: connection.disconnect())
-    except BaseException:
-        connection.disconnect()  # there may be replies left that nobody waits for
-        raise
-    return found
 
 
 def _microseconds(times: pa.Array) -> npt.NDArray[np.int64]:

@@ -23,6 +23,7 @@ from airflow_provider_mlpipe.feature_store.difference import Comparison, Differe
 from airflow_provider_mlpipe.feature_store.inventory import check_kind, inventory_of
 from airflow_provider_mlpipe.feature_store.materialization import alone, passage, put_online, ready, write_record
 from airflow_provider_mlpipe.feature_store.online import connect
+from airflow_provider_mlpipe.feature_store.repository import check as check_repository
 from airflow_provider_mlpipe.feature_store.settings import WHERE, Settings
 from airflow_provider_mlpipe.feature_store.translation import translated
 from airflow_provider_mlpipe.observability.metrics import Metrics, Stopwatch
@@ -144,6 +145,8 @@ class _Work:
     def count(self) -> Rollback:
         """Return what would be done."""
         opened, view = self._opened()
+        if (repository := self.settings.repository) is not None:
+            check_repository(opened, self.definition, repository.folder, complete=True)
         with self._translated():
             if guard.has_table(self.settings, opened.project, view.name):
                 found = self._comparison(opened, view).run()
@@ -161,7 +164,9 @@ class _Work:
         dropped = self._dropped(view)
         with self._translated():
             # First, for afterwards the registry has forgotten them, and a kill between would leave their values behind.
-            if dropped and guard.has_table(self.settings, opened.project, view.name):
+            # A repository's view is not ours to change: an artifact that does not fit it is refused right below.
+            ours = self.settings.repository is None
+            if dropped and ours and guard.has_table(self.settings, opened.project, view.name):
                 inventory_of(self.settings, opened, view).drop(dropped)
         opened = ready(self.settings, self.definition, self.artifact)
         with self._translated(), tempfile.TemporaryDirectory(prefix="mlpipe-rollback-") as folder:

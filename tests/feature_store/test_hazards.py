@@ -10,6 +10,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 
 from airflow_provider_mlpipe.config import FeatureStore
 from airflow_provider_mlpipe.errors import StoreRejectedError
-from airflow_provider_mlpipe.feature_store import materialize, open_store
+from airflow_provider_mlpipe.feature_store import materialize, open_store, rollback
 from airflow_provider_mlpipe.feature_store.definitions import Definition
 from airflow_provider_mlpipe.feature_store.locks import held
 from airflow_provider_mlpipe.feature_store.settings import Settings
@@ -362,3 +363,29 @@ class TestTwoWritersOfOneSqliteFile:
             other.start()
             one.rollback()
         assert online(store, root, new) == expected(new)
+
+
+class TestProjectWhoseNameEndsAlike:
+    """A key in Redis is the entity's, then the project: one that ends alike matches what Feast looks for."""
+
+    def test_bare_feast_deletes_the_others_rows(self, root: Storage, valkey: str) -> None:
+        mine, other, elsewhere, table = self.both(root, valkey)
+        opened = open_store(mine, root)
+        with quiet():  # as `feast apply` does when a view is gone from the repository
+            opened._get_provider().online_store.delete_table(opened.config, opened.get_feature_view(VIEW))
+        assert all(row["skill_score_backend"] is None for row in online(other, elsewhere, table).values())
+
+    def test_here_a_rollback_removes_its_own(self, root: Storage, valkey: str) -> None:
+        mine, other, elsewhere, table = self.both(root, valkey)
+        to = features(root, scores(2, seed=1), day=14)
+        assert rollback(VIEW, to, store=mine, root=root).removed == 1
+        assert online(other, elsewhere, table) == expected(table)
+
+    def both(self, root: Storage, valkey: str) -> tuple[FeatureStore, FeatureStore, Storage, Any]:
+        """Return a project with three entities and another one with the same, whose name ends alike."""
+        address = {"type": "redis", "connection_string": valkey}
+        name, table, elsewhere = f"m{uuid.uuid4().hex}", scores(3, seed=2), root.below("elsewhere")
+        stores = [FeatureStore(project=project, online_store=address) for project in (name, f"not{name}")]
+        for store, place in zip(stores, (root, elsewhere), strict=True):
+            materialize(features(place, table, day=15), store, root=place)
+        return (*stores, elsewhere, table)

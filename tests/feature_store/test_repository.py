@@ -18,6 +18,7 @@ from airflow_provider_mlpipe.feature_store import (
     push,
     read_online,
     register,
+    rollback,
 )
 from airflow_provider_mlpipe.feature_store.translation import quiet
 from tests.feature_store.feature_artifacts import STAMP, VIEW, as_of, expected, features, online, raw, scores
@@ -199,3 +200,21 @@ def test_what_is_online_is_read_by_the_views_own_name(repository: Callable[..., 
 
     [row] = read_online(store, root=root, view=VIEW, entity_rows=[{"user_id": "u00001"}])
     assert row.keys() == OF_DEFINITIONS
+
+
+def test_a_rollback_keeps_to_the_repositorys_definition(repository: Callable[..., FeatureStore], root: Storage) -> None:
+    """Without a repository the view goes back with the artifact; this view is not ours to change."""
+    store, good = repository(), scores(5, seed=1)
+    to = features(root, good, day=14)
+    narrow = features(root, good.drop_columns(["top_skill"]), day=13)
+    bad = scores(8, seed=2)
+    for artifact in (to, features(root, bad, day=15)):
+        materialize(artifact, store, root=root)
+
+    for dry_run in (True, False):
+        with pytest.raises(ConfigError, match="the artifact: no feature named 'top_skill'"):
+            rollback(VIEW, narrow, store=store, root=root, dry_run=dry_run)
+    assert online(store, root, bad) == expected(bad)
+
+    assert rollback(VIEW, to, store=store, root=root).removed == 3
+    assert online(store, root, good) == expected(good)

@@ -24,8 +24,9 @@ __all__ = ["FeastHook", "merged"]
 PLACES = frozenset({"project", "registry", "online_store", "repo"})
 """What a connection decides as a whole: which Feast it is. The rest of a ``feature_store`` section is how to use it."""
 
-_PLAIN = ("project", "registry", "repo", "require_validation", "read_back")
-"""Fields of the form that are settings of the section as they stand."""
+_PLAIN = ("project", "registry", "repo", "read_back")
+"""Fields of the form that are settings of the section as they stand. Whether validation is required is not among them:
+to switch the gate off belongs in a file that people review."""
 
 
 def merged(

@@ -44,9 +44,6 @@ FEAST: dict[str, Any] = {
         "repo": _field(
             "Repository", "The folder of an existing Feast repository, in place of registry, project and online store."
         ),
-        "require_validation": _field(
-            "Require validation", "Refuse artifacts whose inputs have no passed verdict; true if empty.", "boolean"
-        ),
         "read_back": _field("Read back", "How many entities to compare after writing; 100 if empty.", "integer"),
     },
 }

@@ -94,10 +94,10 @@ def test_the_online_store(connect: Connect, password: str, extra: dict[str, Any]
 def test_the_other_fields(connect: Connect) -> None:
     store = connect(
         project="growth", registry="postgresql://ann@db:5433/feast?sslmode=require", registry_password="p@ss/w:rd",
-        require_validation=False, read_back=7, online_type=None, repo="",
+        read_back=7, online_type=None, repo="",
     ).feature_store()  # fmt: skip
 
-    assert (store.project, store.require_validation, store.read_back) == ("growth", False, 7)
+    assert (store.project, store.read_back) == ("growth", 7)
     assert store.registry == "postgresql://ann:p%40ss%2Fw%3Ard@db:5433/feast?sslmode=require"
     assert (store.online_store, store.on_empty) == ({}, "fail")
 
@@ -123,6 +123,7 @@ def test_a_connection_says_which_feast_and_a_section_how_to_use_it() -> None:
         ("", {"online_type": "dynamodb", "online_connection": "x"}, "an address means nothing"),
         ("", {"online_type": "redis", "online_settings": f"password: {PASSWORD}"}, "no JSON object"),
         ("", {"read_back": "many"}, "read_back"),
+        ("", {"require_validation": False}, "no field named 'require_validation'"),
     ],
 )
 def test_what_cannot_work_is_said_without_secrets(

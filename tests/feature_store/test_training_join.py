@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_mlpipe.artifacts import Artifact, Storage
+from airflow_provider_mlpipe.artifacts import Artifact, S3Options, Storage
 from airflow_provider_mlpipe.engines import DuckDBSettings
-from airflow_provider_mlpipe.errors import FeatureError
+from airflow_provider_mlpipe.errors import FeatureError, SourceUnavailableError, StoreUnavailableError
 from airflow_provider_mlpipe.feature_store.training import PROOF, join
 from airflow_provider_mlpipe.feature_store.training.assembly import Wanted, assemble
+from airflow_provider_mlpipe.feature_store.training.history import History
+from airflow_provider_mlpipe.feature_store.training.labels import open_labels
 from airflow_provider_mlpipe.feature_store.training.selection import Chosen, Feature
 from airflow_provider_mlpipe.run import Run
+from tests.servers import free_ports
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STAMP = pa.timestamp("us", "UTC")
@@ -284,3 +287,15 @@ def test_a_join_that_loses_or_makes_rows_is_not_published(tmp_path: Path, monkey
         with pytest.raises(FeatureError, match=said):
             build(tmp_path / name, [label("ann", 2), label("bob", 3)], [view])
         assert not list((tmp_path / name).rglob("*_manifest.json"))
+
+
+def test_a_bucket_that_does_not_answer_is_worth_another_try(tmp_path: Path) -> None:
+    away = S3Options(endpoint_url=f"http://127.0.0.1:{free_ports()[0]}", access_key="ann", secret_key="s3cr3t")
+    chosen = replace(View("one", ("user",), None, [[]]).write(tmp_path), path="s3://lake/offline/one/*.parquet")
+    with pytest.raises(StoreUnavailableError, match="offline data of 'one' at s3://lake/offline/one cannot be read"):
+        History(chosen, away)
+    with (
+        pytest.raises(SourceUnavailableError, match="'labels' at s3://lake/labels.csv is not available"),
+        open_labels("s3://lake/labels.csv", away, tmp_path, {}),
+    ):
+        pass

@@ -28,7 +28,7 @@ from airflow_provider_mlpipe.errors import (
     StoreRejectedError,
 )
 from airflow_provider_mlpipe.feature_store import materialize, open_store
-from airflow_provider_mlpipe.feature_store.training import PROOF, history, training_set
+from airflow_provider_mlpipe.feature_store.training import PROOF, history, join, training_set
 from airflow_provider_mlpipe.run import Run
 from tests.feature_store.feature_artifacts import STAMP, VIEW, as_of, features, run_of, scores, verdict
 
@@ -294,6 +294,21 @@ def test_offline_data_replaced_meanwhile_is_noticed(place: Storage, monkeypatch:
         build(place, small())
 
 
+def test_labels_replaced_meanwhile_are_noticed(place: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "labels.parquet"
+    pq.write_table(small(), file)
+    read = join.Join.read
+
+    def and_then_somebody_exports_again(*given: Any) -> Any:
+        spine = read(*given)
+        pq.write_table(small(y=[7, 8]), file)
+        return spine
+
+    monkeypatch.setattr(join.Join, "read", and_then_somebody_exports_again)
+    with pytest.raises(ArtifactReplacedError, match="changed while they were read"):
+        build(place, str(file))
+
+
 # ------------------------------------------------------------------ refusals, before anything is computed
 
 
@@ -352,6 +367,10 @@ def test_a_view_without_offline_data_or_with_other_columns(root: Storage) -> Non
     (file,) = Path(root.path(f"_feast/offline/{VIEW}")).glob("*.parquet")
     pq.write_table(pq.read_table(file).drop_columns(["skill_score_backend"]), file)
     with pytest.raises(StoreRejectedError, match="none of its 1 files has a column 'skill_score_backend'"):
+        build(root, small())
+    table = features(root, scores(3)).table()
+    pq.write_table(table.append_column("Skill_Score_Backend", table["top_skill"]), file)
+    with pytest.raises(StoreRejectedError, match="differ in nothing but case"):
         build(root, small())
     file.write_bytes(b"PAR1 no more")
     with pytest.raises(StoreRejectedError, match="cannot be read"):

@@ -85,8 +85,9 @@ def training_set(  # noqa: PLR0913 - each is a choice of its own, by name, most 
     Raises:
         ConfigError: no such view, feature or service; the labels lack a key or a time; two columns of one name.
         SourceRejectedError: the file of labels cannot be read.
+        SourceUnavailableError: the bucket that it is in does not answer.
         StoreRejectedError: a view has no offline data, or not the columns that Feast knows of.
-        StoreUnavailableError: the registry does not answer.
+        StoreUnavailableError: the registry, or the storage of the offline data, does not answer.
         GateClosedError: the labels failed validation, and ``require_validation`` holds.
         ArtifactReplacedError: labels or offline data were replaced meanwhile; a later try may succeed.
         FeatureError: out of memory, or the proof failed.
@@ -270,6 +271,7 @@ def _publish(root: Storage, description: Description, task: _Task, joined: _Join
     with ArtifactWriter(root, description, task.schema) as writer:
         found = [Found(joined.join.rows(number), kinds) for number, kinds in enumerate(task.kinds)]
         writer.write_all(beside(task.labels.batches(), found, task.schema))
+        task.labels.check_unchanged()
         proof.check(description.dataset, writer.rows, labels, views, [rows.finish() for rows in found])
         for history, snapshot in zip(task.histories, joined.snapshots, strict=True):
             history.check_unchanged(snapshot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -9,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts import Input, Storage
 from airflow_provider_mlpipe.artifacts.storage import join
-from airflow_provider_mlpipe.errors import ArtifactReplacedError, ConfigError, StoreRejectedError, did_you_mean, redact
+from airflow_provider_mlpipe.errors import (
+    ArtifactReplacedError,
+    ConfigError,
+    StoreRejectedError,
+    StoreUnavailableError,
+    did_you_mean,
+    redact,
+)
 from airflow_provider_mlpipe.feature_store.training.labels import local_copy, time_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -69,12 +77,14 @@ class History:
 
     Raises:
         StoreRejectedError: no file, or not the columns that Feast knows of.
+        StoreUnavailableError: the storage does not answer.
     """
 
     def __init__(self, chosen: Chosen, options: S3Options) -> None:
         self.chosen = chosen
         self.place, pattern = _base(chosen.path, options)
-        self.files = tuple(_footer(self.place, info, chosen) for info in _listed(self.place, pattern))
+        with self._reading():
+            self.files = tuple(_footer(self.place, info, chosen) for info in _listed(self.place, pattern))
         if not self.files:
             raise StoreRejectedError(
                 f"feature view {chosen.view!r} has no offline data: no parquet file at {redact(chosen.path)}",
@@ -93,10 +103,11 @@ class History:
         paths, inputs = [], []
         for number, file in enumerate(files):
             target = None if self.place.is_local else scratch / f"{self.chosen.view}-{number:05d}.parquet"
-            try:
-                digest = local_copy(self.place, file.name, target)
-            except FileNotFoundError:
-                raise self._replaced(file) from None
+            with self._reading():
+                try:
+                    digest = local_copy(self.place, file.name, target)
+                except FileNotFoundError:
+                    raise self._replaced(file) from None
             paths.append(str(target or self.place.path(file.name)))
             uri = redact(join(self.place.uri, file.name))
             inputs.append(Input(name=f"{self.chosen.view}/{file.name}", uri=uri, fingerprint=digest))
@@ -110,10 +121,24 @@ class History:
         Raises:
             ArtifactReplacedError: somebody did, so what was computed is not of the content that was recorded.
         """
-        infos = self.place.filesystem.get_file_info([self.place.path(file.name) for file in snapshot.files])
+        with self._reading():
+            infos = self.place.filesystem.get_file_info([self.place.path(file.name) for file in snapshot.files])
         for file, info in zip(snapshot.files, infos, strict=True):
             if not info.is_file or (info.size, info.mtime_ns) != (file.size, file.changed):
                 raise self._replaced(file)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what the storage says into one of our errors."""
+        try:
+            yield
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"offline data of {self.chosen.view!r} at {redact(self.place.uri)} cannot be read: "
+                f"{redact(error.strerror or str(error))}",
+                hint="Check that the storage is reachable and that there is room for a copy; then try again.",
+                view=self.chosen.view,
+            ) from error
 
     def _replaced(self, file: OfflineFile) -> ArtifactReplacedError:
         return ArtifactReplacedError(
@@ -151,6 +176,15 @@ class History:
                 view=self.chosen.view,
                 missing=missing,
             )
+        for name in self.chosen.columns:
+            # DuckDB does not tell them apart, and would take the one for the other.
+            alike = [other for other in names if other != name and other.lower() == name.lower()]
+            if alike:
+                raise StoreRejectedError(
+                    f"feature view {self.chosen.view!r}: columns {name!r} and {alike[0]!r} differ in nothing but case",
+                    hint="Give one of them another name.",
+                    view=self.chosen.view,
+                )
         if problem := time_problem(self.schema.field(self.chosen.timestamp).type):
             raise ConfigError.invalid(
                 where=self.chosen.view, key=self.chosen.timestamp, problem=f"in the offline data it {problem}"

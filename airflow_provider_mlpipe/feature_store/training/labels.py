@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_mlpipe.artifacts import Artifact, Input, S3Options, Storage
-from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError, did_you_mean, redact
+from airflow_provider_mlpipe.errors import (
+    ArtifactReplacedError,
+    ConfigError,
+    SourceRejectedError,
+    SourceUnavailableError,
+    did_you_mean,
+    redact,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,6 +60,21 @@ class Labels:
         """Yield the rows, in order."""
         return self.rows.batches(columns)
 
+    def check_unchanged(self) -> None:
+        """Look whether somebody replaced the labels since they were first read.
+
+        Raises:
+            ArtifactReplacedError: somebody did.
+        """
+        if isinstance(self.rows, Artifact):
+            self.rows.check_parts()
+        elif self.rows.origin is not None and stamp_of(self.rows.origin) != self.rows.stamp:
+            raise ArtifactReplacedError(
+                f"the labels {self.uri} changed while they were read",
+                hint="Try again; nothing was published.",
+                uri=self.uri,
+            )
+
     def check(self, columns: Sequence[str], time: str) -> None:
         """Look, before anything is computed, whether the columns are there and the time is one.
 
@@ -85,9 +107,17 @@ class Labels:
 
 @dataclass(frozen=True)
 class FileRows:
-    """A local parquet file, read like an artifact."""
+    """A local parquet file, read like an artifact.
+
+    Attributes:
+        path: the file.
+        origin: the file that it was made from, or itself.
+        stamp: what `stamp_of` said of the origin before it was first read.
+    """
 
     path: Path
+    origin: Path | None = None
+    stamp: tuple[int, int] = (0, 0)
 
     def batches(self, columns: Sequence[str] | None = None, batch_size: int = 131_072) -> Iterator[pa.RecordBatch]:
         """Yield the rows, in order."""
@@ -95,6 +125,15 @@ class FileRows:
 
         with pq.ParquetFile(self.path) as parquet:
             yield from parquet.iter_batches(batch_size=batch_size, columns=columns)
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return size and time of change, (0, 0) if the file is gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def time_problem(kind: pa.DataType) -> str:
@@ -123,7 +162,9 @@ def open_labels(
             ``007`` is not 7. The other columns' types are told from all their values.
 
     Raises:
-        ConfigError: neither an artifact nor a file that can be read.
+        ArtifactNotFoundError: no such artifact.
+        SourceRejectedError: no such file, or not one of labels.
+        SourceUnavailableError: the bucket does not answer.
     """
     if isinstance(labels, Path):
         labels = str(labels)
@@ -133,13 +174,13 @@ def open_labels(
         yield Labels(uri=redact(labels.uri), input=labels.as_input("labels"), schema=labels.schema, rows=labels)
         return
     uri = redact(labels)
-    local, digest = _fetched(labels, options, scratch)
+    local, digest, stamp = _fetched(labels, options, scratch)
     path = local if local.name.lower().endswith(".parquet") else _as_parquet(local, scratch, texts, uri)
     yield Labels(
         uri=uri,
         input=Input(name="labels", uri=uri, fingerprint=digest),
         schema=_schema(path, uri),
-        rows=FileRows(path),
+        rows=FileRows(path, local, stamp),
     )
 
 
@@ -153,18 +194,22 @@ def _schema(path: Path, uri: str) -> pa.Schema:
         raise _unreadable(uri, str(error)) from error
 
 
-def _fetched(uri: str, options: S3Options, scratch: Path) -> tuple[Path, str]:
-    """Return a local path with the file's content, and its fingerprint."""
+def _fetched(uri: str, options: S3Options, scratch: Path) -> tuple[Path, str, tuple[int, int]]:
+    """Return a local path with the file's content, its fingerprint, and its stamp."""
     folder, _, name = uri.rpartition("/")
     place = Storage(folder or ("/" if uri.startswith("/") else "."), options)
     target = None if place.is_local else scratch / f"labels-{name}"
+    local = target or Path(place.path(name))
     try:
+        before = stamp_of(local)
         digest = local_copy(place, name, target)
     except FileNotFoundError:
         raise _unreadable(redact(uri), "there is no such file") from None
     except OSError as error:
-        raise _unreadable(redact(uri), redact(str(error))) from error
-    return target or Path(place.path(name)), digest
+        if place.is_local:
+            raise _unreadable(redact(uri), redact(str(error))) from error
+        raise SourceUnavailableError.unreachable(source="labels", location=uri, problem=str(error)) from error
+    return local, digest, before if target is None else stamp_of(target)
 
 
 def local_copy(place: Storage, name: str, target: Path | None) -> str:

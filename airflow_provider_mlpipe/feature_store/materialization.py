@@ -141,7 +141,7 @@ class _Outcome:
 
 
 def _lag(facts: guard.Survey, outcome: _Outcome) -> dict[str, float]:
-    """Return how far behind the clock the newest of the rows is that went online: to be watched, it decides nothing."""
+    """Return how far behind the clock the newest of the artifact's rows is: to be watched, it decides nothing."""
     if facts.end is None or not outcome.written:
         return {}
     return {"online_lag_seconds": round((datetime.now(UTC) - facts.end).total_seconds(), 3)}

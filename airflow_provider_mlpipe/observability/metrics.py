@@ -69,8 +69,8 @@ _ALL = (
     Metric(name="mismatches", stage="materialize", unit="rows", meaning="Entities whose online values differ from the "
            "artifact's."),
     Metric(name="online_lag_seconds", stage="materialize", unit="seconds", meaning="Wall clock at the end of the run "
-           "minus the newest event_timestamp that it put online; absent if it put nothing there. To be watched: it "
-           "decides nothing, and a backfill's is large."),
+           "minus the newest event_timestamp of the artifact; absent if none of its rows went online. To be watched: "
+           "it decides nothing, and a backfill's is large."),
     Metric(name="labels", stage="train", unit="rows", meaning="Rows of the labels, and so of the training set."),
     Metric(name="labels_without_features", stage="train", unit="rows", meaning="Labels that found features in no "
            "view; they are in the training set, with nulls."),

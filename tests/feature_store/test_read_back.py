@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import pickle
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
 from airflow_provider_mlpipe.config import FeatureStore
@@ -15,7 +17,7 @@ from airflow_provider_mlpipe.errors import ReadBackError, Terminal
 from airflow_provider_mlpipe.feature_store import materialize, open_store
 from airflow_provider_mlpipe.feature_store.definitions import Definition
 from airflow_provider_mlpipe.feature_store.read_back import compare, sample
-from tests.feature_store.feature_artifacts import VIEW, features, scores
+from tests.feature_store.feature_artifacts import VIEW, as_of, features, scores
 
 if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Storage
@@ -95,3 +97,20 @@ def test_the_sample_is_the_same_each_time_and_spread_over_the_keys(root: Storage
     assert [row["user_id"] for row in sample(shuffled, definition, 40)] == chosen
     per_quarter = [sum(int(key[1:]) // 250 == quarter for key in chosen) for quarter in range(4)]
     assert min(per_quarter) >= 4, per_quarter
+
+
+def test_the_lag_is_the_clock_minus_the_newest_row(root: Storage) -> None:
+    table = pa.table({"user_id": ["a", "b"], "score": [1.0, 2.0]})
+    newest = as_of(14) + timedelta(hours=2)
+    before = datetime.now(UTC)
+    done = materialize(features(root, table, times=[as_of(14), newest]), FeatureStore(), root=root)
+    after = datetime.now(UTC)
+    slack = timedelta(milliseconds=1)  # it is rounded
+    assert before - newest - slack <= timedelta(seconds=done.metrics["online_lag_seconds"]) <= after - newest + slack
+
+
+def test_nothing_online_has_no_lag(root: Storage) -> None:
+    materialize(features(root, scores(2), day=15), FeatureStore(), root=root)
+    older = materialize(features(root, scores(2), day=14), FeatureStore(), root=root)
+    assert older.skipped
+    assert "online_lag_seconds" not in older.metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import ConfigError
@@ -43,8 +44,30 @@ def connect(settings: Settings, *, writing: bool = True) -> Any:  # noqa: ANN401
         import feast
 
         opened = feast.FeatureStore(config=config)
-        _ = opened.registry
+        _tell_apart(opened.registry)
     return opened
+
+
+def _tell_apart(registry: Any) -> None:  # noqa: ANN401 - feast has no types
+    """Give every reading of an SQL registry a version of its own, as a registry file has.
+
+    Feast keeps the views it has parsed, for the whole process, by a registry's address in memory and its version. SQL
+    registries have none: one that is read to an address that another one, or an older state of itself, has left, would
+    have that one's views.
+    """
+    from feast.infra.registry.caching_registry import CachingRegistry
+
+    if not isinstance(registry, CachingRegistry):
+        return
+    read = registry.proto
+
+    def versioned() -> Any:  # noqa: ANN401
+        found = read()
+        found.version_id = uuid.uuid4().hex
+        return found
+
+    registry.proto = versioned
+    registry.cached_registry_proto.version_id = uuid.uuid4().hex
 
 
 def find_view(opened: Any, name: str) -> Any:  # noqa: ANN401 - feast has no types

@@ -58,7 +58,7 @@ def test_every_command_speaks_to_machines(name):
 def test_without_arguments_it_says_what_there_is(mlpipe):
     answer = mlpipe()
     assert answer.code == 0
-    for name in NAMES:
+    for name in GROUP.commands:
         assert name in answer.out
     assert mlpipe("--help").out == answer.out
 

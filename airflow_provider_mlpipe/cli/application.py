@@ -104,7 +104,7 @@ def _failure(error: BaseException) -> _Failure:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         code, text, hint, exits = "interrupted", "Interrupted. Nothing half done was published.", "", INTERRUPTED
     elif isinstance(error, _USAGE_ERROR):
-        code, text, hint, exits = "usage", error.format_message(), _help_hint(error), 2
+        code, text, hint, exits = "usage", error.format_message() or "a command is missing.", _help_hint(error), 2
     else:
         code, text, exits = "unexpected", f"{type(error).__name__}: {redact(str(error))}", FAILED
         hint = "This is not foreseen. MLPIPE_DEBUG=1 shows the traceback."

@@ -23,6 +23,7 @@ from feast.infra.offline_stores import ibis as feast_ibis
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 
 from airflow_provider_mlpipe.engines import DuckDBEngine, literal
+from airflow_provider_mlpipe.errors import StoreRejectedError
 from airflow_provider_mlpipe.feature_store.translation import quiet
 
 if TYPE_CHECKING:
@@ -144,4 +145,7 @@ def _bucket_dataset(pattern: str, options: Any) -> Any:  # noqa: ANN401 - pyarro
 
 
 def _refuse_to_write(*_: Any, **__: Any) -> None:  # noqa: ANN401 - Feast's signature
-    raise NotImplementedError("offline data is written by materialize() alone")
+    raise StoreRejectedError(
+        "Feast may not write our offline data: each file stands for one interval or push of an artifact",
+        hint="Use feature_store.materialize or feature_store.push.",
+    )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.ingestion.stream import Reader
     from airflow_provider_mlpipe.ingestion.window import Window
 
-__all__ = ["DatabaseRequest", "database_reader", "named_parameters"]
+__all__ = ["DatabaseReader", "DatabaseRequest", "database_reader", "named_parameters"]
 
 _PARAMETER = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)(?!:(?!:))")
 _LITERALS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -65,6 +65,23 @@ class DatabaseRequest:
             problem=f"there is no table {wanted!r}.{did_you_mean(wanted, names)} It has: {shown or 'no table'}.",
             hint="Correct table in the configuration, or check that this user may see it.",
         )
+
+
+class DatabaseReader:
+    """What the readers of databases have in common: the request, and what may be said of it."""
+
+    def __init__(self, request: DatabaseRequest) -> None:
+        self._request = request
+
+    @property
+    def location(self) -> str:
+        """The address for people."""
+        return self._request.location
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Texts that no message may hold."""
+        return self._request.secrets
 
 
 def named_parameters(query: str, names: Iterable[str], replacement: Callable[[str], str]) -> str:

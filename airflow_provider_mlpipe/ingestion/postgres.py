@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.engines.duckdb import quote
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.ingestion.conversion import ColumnType, convert
-from airflow_provider_mlpipe.ingestion.database import named_parameters
+from airflow_provider_mlpipe.ingestion.database import DatabaseReader, named_parameters
 from airflow_provider_mlpipe.ingestion.stream import Chunk, Rejected, Stream
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from airflow_provider_mlpipe.ingestion.database import DatabaseRequest
 
 __all__ = ["PostgresReader", "libpq_uri"]
 
@@ -52,21 +51,8 @@ class _Column:
     kind: pa.DataType
 
 
-class PostgresReader:
+class PostgresReader(DatabaseReader):
     """Reads through ADBC."""
-
-    def __init__(self, request: DatabaseRequest) -> None:
-        self._request = request
-
-    @property
-    def location(self) -> str:
-        """The address for people."""
-        return self._request.location
-
-    @property
-    def secrets(self) -> frozenset[str]:
-        """Texts that no message may hold."""
-        return self._request.secrets
 
     @contextmanager
     def open(self) -> Iterator[Stream]:

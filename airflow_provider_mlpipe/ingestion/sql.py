@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.errors import SourceRejectedError
 from airflow_provider_mlpipe.ingestion.connection import location_of
 from airflow_provider_mlpipe.ingestion.conversion import ColumnType, convert, schema_of
-from airflow_provider_mlpipe.ingestion.database import named_parameters
+from airflow_provider_mlpipe.ingestion.database import DatabaseReader, named_parameters
 from airflow_provider_mlpipe.ingestion.detection import Frame, detected
 from airflow_provider_mlpipe.ingestion.sqltypes import arrow_type
 from airflow_provider_mlpipe.ingestion.stream import Stream
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, CursorResult, Engine
 
-    from airflow_provider_mlpipe.ingestion.database import DatabaseRequest
 
 __all__ = ["SqlReader"]
 
@@ -35,21 +34,8 @@ _BEGIN = {
 }
 
 
-class SqlReader:
+class SqlReader(DatabaseReader):
     """Reads through SQLAlchemy."""
-
-    def __init__(self, request: DatabaseRequest) -> None:
-        self._request = request
-
-    @property
-    def location(self) -> str:
-        """The address for people."""
-        return self._request.location
-
-    @property
-    def secrets(self) -> frozenset[str]:
-        """Texts that no message may hold."""
-        return self._request.secrets
 
     @contextmanager
     def open(self) -> Iterator[Stream]:

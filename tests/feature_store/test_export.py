@@ -10,7 +10,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +28,7 @@ from airflow_provider_mlpipe.feature_store.definitions import Definition
 from airflow_provider_mlpipe.feature_store.offline import OfflineData
 from airflow_provider_mlpipe.feature_store.translation import quiet
 from tests.feature_store.feature_artifacts import VIEW, as_of, every_type, features, scores
+from tests.servers import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,11 +151,8 @@ def feature_server(exported: Exported) -> Iterator[str]:
         )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + SECONDS
-        while not _healthy(address):
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
+        until(lambda: server.poll() is not None or _healthy(address), "feast serve answers", SECONDS)
+        assert server.poll() is None, log.read_text()
         yield address
     finally:
         os.killpg(server.pid, signal.SIGTERM)

@@ -4,12 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   := .demo
 STAMP  := $(VENV)/.installed
+SPARK_STAMP := $(VENV)/.installed-spark
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo airflow test check format bench clean
+.PHONY: help install demo airflow test test-slow check format bench clean
 
 help: ## Print this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Install the package and its tools into .venv
 
@@ -21,14 +22,23 @@ $(STAMP): pyproject.toml constraints.txt
 	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; fi
 	@touch $@
 
+# Spark is large, and only the slow tests and whoever outgrows one machine need it.
+$(SPARK_STAMP): $(STAMP)
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,spark]'; \
+	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,spark]'; fi
+	@touch $@
+
 demo: $(STAMP) ## Run the whole pipeline on a sample, in .demo/, with Airflow
 	@$(BIN)/python scripts/demo.py --home $(DEMO)
 
 airflow: $(STAMP) ## Start a local Airflow with the example DAGs and the sample, for its UI
 	@$(BIN)/python scripts/demo.py --home $(DEMO) --serve
 
-test: $(STAMP) ## Run all tests
-	@TZ=UTC $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: $(STAMP) ## Run the tests
+	@TZ=UTC $(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile
+
+test-slow: $(SPARK_STAMP) ## Run the tests that take long: Spark, kills by the dozen, the composed stack
+	@TZ=UTC $(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 check: $(STAMP) ## Style, types, walls between the rooms, docs in step with the code
 	@$(BIN)/ruff format --check .

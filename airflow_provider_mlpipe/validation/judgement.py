@@ -13,9 +13,9 @@ from great_expectations.core.expectation_validation_result import (
     ExpectationSuiteValidationResult,
     ExpectationValidationResult,
 )
-from great_expectations.execution_engine import PandasExecutionEngine
 
 from airflow_provider_mlpipe.validation.expectations import DRIFT, LOGICAL_TYPE, NEWEST
+from airflow_provider_mlpipe.validation.gx.remembering import Judge
 from airflow_provider_mlpipe.validation.outcome import outcome
 from airflow_provider_mlpipe.validation.rules import Unique
 from airflow_provider_mlpipe.validation.suite import suite_of
@@ -102,7 +102,13 @@ class _Metrics(dict[Any, Any]):
         return values if several else values[self._rule.column]
 
 
-def judge(expectation: Any, frame: Frame, rule: Rule, finding: Finding) -> Any:  # noqa: ANN401 - GX has no types
+def judge(
+    ask: Judge,
+    expectation: Any,  # noqa: ANN401
+    frame: Frame,
+    rule: Rule,
+    finding: Finding,
+) -> Any:  # noqa: ANN401
     """Return GX's ExpectationValidationResult of one rule."""
     if finding.problem:
         return ExpectationValidationResult(
@@ -118,11 +124,7 @@ def judge(expectation: Any, frame: Frame, rule: Rule, finding: Finding) -> Any: 
     key = list(finding.samples[0].key) if finding.samples else []
     if key:
         form["unexpected_index_column_names"] = key
-    return expectation.metrics_validate(
-        metrics=_Metrics(frame, rule, finding),
-        execution_engine=PandasExecutionEngine(),  # names metrics only; it never sees data
-        runtime_configuration={"result_format": form},
-    )
+    return ask(expectation, _Metrics(frame, rule, finding), form)
 
 
 def judge_all(frame: Frame, rules: Sequence[Rule], findings: Mapping[str, Finding], name: str) -> Judgement:
@@ -135,12 +137,12 @@ def judge_all(frame: Frame, rules: Sequence[Rule], findings: Mapping[str, Findin
         name: of the suite.
     """
     suite = suite_of(name, rules)
-    evaluated, results = [], []
+    evaluated, results, ask = [], [], Judge()
     for rule, expectation in zip(rules, suite.expectations, strict=True):
         finding = findings[rule.rule_id]
         held = False
         if not finding.skipped:
-            evaluated.append(judge(expectation, frame, rule, finding))
+            evaluated.append(judge(ask, expectation, frame, rule, finding))
             held = bool(evaluated[-1].success)
         results.append(outcome(rule, finding, frame.rows, held=held))
     return Judgement(name=name, suite=suite.to_json_dict(), results=tuple(results), evaluated=tuple(evaluated))

@@ -1,8 +1,9 @@
 """Judging many expectations without GX's fixed price for each.
 
-Before GX's `metrics_validate` judges, it asks the expectation which metrics it needs, and meanwhile it builds the
-expectation's configuration anew some sixty times: nearly all that a judgement costs. The configuration does not change, and the names of the metrics are the same for all expectations of a class, so both are kept. What GX says of
-the metrics stays GX's.
+Before `metrics_validate` judges, it asks the expectation which metrics it needs, and meanwhile it builds the
+configuration of that expectation anew some sixty times: nearly all that a judgement costs. The configuration does not
+change, and the names of the metrics are the same for all expectations of a class, so both are kept. What GX says of the
+metrics stays what GX says.
 """
 
 from __future__ import annotations

@@ -9,14 +9,22 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.artifacts import Storage
+from airflow_provider_mlpipe.errors import ConfigError, MlpipeError, did_you_mean, redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_mlpipe.config import Distribution
 
-__all__ = ["Reference", "read_reference", "statistic"]
+__all__ = ["PROFILE_FORMAT", "Reference", "read_reference", "statistic"]
+
+PROFILE_FORMAT = "mlpipe.profile"
+"""What a stored profile says of itself in ``format``; `airflow_provider_mlpipe.validation.stored_profile` writes it."""
+
+PROFILE_VERSION = 1
+
+COARSE_BINS = 10
 
 FLOOR = 1e-4
 """A share below this counts as this much: PSI would be infinite for a category that was never seen before."""
@@ -27,7 +35,7 @@ class Reference:
     """A distribution: the shares of n bins with n+1 edges, or of n categories. Exactly one of the two is given.
 
     Values below the first or above the last edge fall into the first or last bin. Values outside the categories
-    form one more category, of which the reference has nothing.
+    form one more category: a weight more than there are values is its share, without one the reference has none of it.
     """
 
     weights: tuple[float, ...]
@@ -39,7 +47,18 @@ class Reference:
         """The shares, in the order in which a scan counts: categories end with that of unknown values."""
         total = sum(self.weights)
         shares = tuple(weight / total for weight in self.weights)
-        return shares if self.bins else (*shares, 0.0)
+        return shares if self.bins or len(shares) > len(self.values) else (*shares, 0.0)
+
+    def coarse(self, most: int) -> Reference:
+        """Return the same distribution in about `most` bins at least, by joining neighbours; categories stay."""
+        step = (len(self.weights) if self.bins else 0) // most
+        if step < 2:
+            return self
+        starts = range(0, len(self.weights), step)
+        return Reference(
+            weights=tuple(sum(self.weights[start : start + step]) for start in starts),
+            bins=(*(self.bins[start] for start in starts), self.bins[-1]),
+        )
 
     @property
     def labels(self) -> list[str]:
@@ -71,22 +90,67 @@ def read_reference(drift: Distribution, document: str, where: str, column: str) 
     """
     key = f"distribution.{column}.reference"
     content: Any = drift.reference
-    if isinstance(content, str):
-        path = Path(document).parent / content
+    path = drift.reference if isinstance(drift.reference, str) else ""
+    if path:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            problem = f"the reference {content!r} cannot be read ({error})"
-            raise ConfigError.invalid(where=where, key=key, problem=problem) from error
-    problem = _problem(content, drift.method)
+            content = json.loads(_content(path, document))
+        except (OSError, ValueError, MlpipeError) as error:
+            problem = f"the reference {redact(path)!r} cannot be read ({redact(str(error))})"
+            hint = "`mlpipe profile ARTIFACT --reference-out FILE` writes one; a path starts in the YAML file's folder."
+            raise ConfigError.invalid(where=where, key=key, problem=problem, hint=hint) from error
+    whole = bool(path) and isinstance(content, dict) and content.get("format") == PROFILE_FORMAT
+    try:
+        if whole:
+            content = _of_profile(content, column)
+        problem = _problem(content, drift.method)
+    except ValueError as error:
+        problem = str(error)
     if problem:
         hint = "Write {bins: [0, 10, 20], weights: [0.4, 0.6]} or {values: [a, b], weights: [0.5, 0.5]}."
+        hint = "Write a new profile of data that is as it should be, or take the column out." if whole else hint
         raise ConfigError.invalid(where=where, key=key, problem=problem, hint=hint)
-    return Reference(
+    reference = Reference(
         weights=tuple(float(weight) for weight in content["weights"]),
         bins=tuple(content.get("bins", ())),
         values=tuple(content.get("values", ())),
     )
+    # A stored profile is fine enough for KS. PSI and JS sum over bins, so that with many of them noise adds up.
+    return reference.coarse(COARSE_BINS) if whole and drift.method != "ks" else reference
+
+
+def _content(reference: str, document: str) -> bytes:
+    """Return the JSON text that a rule names, from a bucket or from a path that starts in the YAML's folder."""
+    if not reference.startswith("s3://"):
+        return (Path(document).parent / reference).read_bytes()
+    folder, _, name = reference.rpartition("/")
+    content = Storage(folder).read(name)
+    if content is None:
+        raise FileNotFoundError(f"no such object: {redact(reference)}")
+    return content
+
+
+def _of_profile(profile: dict[str, Any], column: str) -> dict[str, Any]:
+    """Return the distribution of one column of a stored profile.
+
+    Raises:
+        ValueError: it has none; the text says why.
+    """
+    if profile.get("format_version", 0) > PROFILE_VERSION:
+        raise ValueError(
+            f"the profile's format is {profile['format_version']}, this release reads up to {PROFILE_VERSION}; "
+            "upgrade the provider"
+        )
+    columns = profile.get("columns", {})
+    if column not in columns:
+        raise ValueError(f"the profile has no column `{column}`.{did_you_mean(column, list(columns))}")
+    found = {key: columns[column][key] for key in ("bins", "values", "weights") if key in columns[column]}
+    if not found:
+        seen, rows = columns[column].get("distinct"), profile.get("rows")
+        raise ValueError(
+            f"the profile has no distribution of `{column}` ({seen} different values in {rows} rows): a column that "
+            "hardly repeats itself has none worth comparing"
+        )
+    return found
 
 
 def _problem(content: Any, method: str) -> str:  # noqa: ANN401 - whatever stands in the file
@@ -99,7 +163,8 @@ def _problem(content: Any, method: str) -> str:  # noqa: ANN401 - whatever stand
     if not binned:
         if method == "ks":
             return "ks compares numbers: give bins, or use psi or js for categories"
-        return "" if len(content["values"]) == len(weights) else "there must be one weight per value"
+        fits = len(weights) - len(content["values"]) in {0, 1}
+        return "" if fits else "there must be one weight per value, and at most one more: that of anything else"
     bins = content["bins"]
     if not all(map(_is_number, bins)) or any(left >= right for left, right in pairwise(bins)):
         return "bins are numbers that grow"

@@ -47,8 +47,19 @@ class Rule(Section):
     note: str | None = None
 
 
-class MostlyRule(Rule):
-    """A rule on single values.
+class RowRule(Rule):
+    """A rule on rows.
+
+    Attributes:
+        condition: the rows that it is about, as a boolean SQL expression over one row, e.g. ``status = 'active'``; all
+            if absent. It sees one row: no clock, no subquery, no aggregate.
+    """
+
+    condition: str | None = Field(default=None, min_length=1)
+
+
+class MostlyRule(RowRule):
+    """A rule of which a few rows may be an exception.
 
     Attributes:
         mostly: the share of them that must hold, in (0, 1].
@@ -77,7 +88,7 @@ class Completeness(MostlyRule):
     column: str
 
 
-class Uniqueness(Rule):
+class Uniqueness(RowRule):
     """No two rows have the same values in these columns; rows with a null in one of them do not count.
 
     Attributes:

@@ -33,7 +33,8 @@ class Finding:
     """The facts about one rule.
 
     Attributes:
-        missing: rows that the rule does not look at, as they have no value (null, NaN).
+        selected: rows that the rule is about; None says all.
+        missing: those of them that the rule does not look at, as they have no value (null, NaN).
         unexpected: rows that break it.
         samples: up to five of them.
         observed: what an aggregate rule looks at: a count, a type, an instant, a statistic.
@@ -43,6 +44,7 @@ class Finding:
         skipped: why it does not apply, as a sentence; then nothing else counts.
     """
 
+    selected: int | None = None
     missing: int = 0
     unexpected: int = 0
     samples: tuple[Sample, ...] = ()
@@ -51,3 +53,7 @@ class Finding:
     shape: dict[str, list[Any]] | None = None
     problem: str = ""
     skipped: str = ""
+
+    def checked(self, rows: int) -> int:
+        """Return how many of `rows` the rule looked at."""
+        return (rows if self.selected is None else self.selected) - self.missing

@@ -14,10 +14,8 @@ from great_expectations.core.expectation_validation_result import (
     ExpectationValidationResult,
 )
 
-from airflow_provider_mlpipe.validation.expectations import DRIFT, LOGICAL_TYPE, NEWEST
 from airflow_provider_mlpipe.validation.gx.remembering import Judge
 from airflow_provider_mlpipe.validation.outcome import outcome
-from airflow_provider_mlpipe.validation.rules import Unique
 from airflow_provider_mlpipe.validation.suite import suite_of
 from airflow_provider_mlpipe.wording import MAX_SAMPLES
 
@@ -78,28 +76,25 @@ class _Metrics(dict[Any, Any]):
         self._rule, self._finding = rule, finding
         self._answers = {
             "table.columns": list(frame.schema.names),
-            "table.row_count": frame.rows,
-            "filtered_row_count": frame.rows - finding.missing,
+            "table.row_count": frame.rows if finding.selected is None else finding.selected,
+            "filtered_row_count": finding.checked(frame.rows),
             "unexpected_count": finding.unexpected,
-            "unexpected_values": [self._value(sample.values) for sample in finding.samples],
+            "unexpected_values": [rule.sample_value(sample.values) for sample in finding.samples],
             "unexpected_index_list": [{**sample.key, **sample.values} for sample in finding.samples],
             "unexpected_index_query": None,
         }
+        self._aggregates = rule.answers(finding)
 
     def __contains__(self, metric: object) -> bool:
         return True
 
     def __missing__(self, metric: tuple[str, Any, Any]) -> Any:  # noqa: ANN401
         name = metric[0]
-        if name in {LOGICAL_TYPE, NEWEST, DRIFT}:
-            return self._finding.observed
+        if name in self._aggregates:
+            return self._aggregates[name]
         if name.startswith("column_values.nonnull.") and self._rule.kind != "not_null":
             return self._finding.missing
         return self._answers[name if name.startswith("table.") else name.rpartition(".")[2]]
-
-    def _value(self, values: dict[str, Any]) -> Any:  # noqa: ANN401
-        several = isinstance(self._rule, Unique) and len(self._rule.columns) > 1
-        return values if several else values[self._rule.column]
 
 
 def judge(

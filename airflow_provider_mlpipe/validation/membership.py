@@ -1,4 +1,4 @@
-"""Allowed values: one join with the list, in the column's own type, so that 1 never equals '1'."""
+"""Values of the YAML in a column's own type, so that 1 never equals '1'."""
 
 from __future__ import annotations
 
@@ -9,46 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.run import instant
-from airflow_provider_mlpipe.validation.counting import count_rows
-from airflow_provider_mlpipe.validation.wording import column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from airflow_provider_mlpipe.validation.counting import Condition
     from airflow_provider_mlpipe.validation.frame import Frame
-    from airflow_provider_mlpipe.validation.rules import InSet
 
-__all__ = ["condition", "count_strangers", "listed"]
+__all__ = ["LISTABLE", "listed"]
 
 _HUGE = 2**127
-
-
-def count_strangers(frame: Frame, rules: Sequence[InSet]) -> dict[str, int | str]:
-    """Return by rule id how many values are not allowed, or why that cannot be said."""
-    there = [rule for rule in rules if rule.column in frame.names]
-    problems: dict[str, int | str] = {rule.rule_id: said for rule in there if (said := _problem(frame, rule))}
-    conditions = {rule.rule_id: condition(frame, rule) for rule in there if rule.rule_id not in problems}
-    return problems | count_rows(frame, conditions)
-
-
-def _problem(frame: Frame, rule: InSet) -> str:
-    """Return why values of the column's type cannot be looked up in a list, or nothing."""
-    kind = frame.logical(rule.column)
-    if kind in _READERS or kind == "null":
-        return ""
-    return f"{column(rule.column)} is of type {kind}, whose values cannot be looked up in a list"
-
-
-def condition(frame: Frame, rule: InSet) -> Condition:
-    """Return the SQL condition of a value that is not allowed, and its parameters."""
-    present = f"NOT {frame.is_null(rule.column)}"
-    if frame.logical(rule.column) == "null":
-        return present, []
-    place, kind, values = listed(frame, rule.column, rule.values)
-    if not values:
-        return present, []
-    return f"({present} AND {place} NOT IN (SELECT unnest(CAST(? AS {kind}[]))))", [values]
 
 
 def listed(frame: Frame, name: str, values: Iterable[Any]) -> tuple[str, str, list[Any]]:
@@ -100,3 +69,5 @@ _KINDS = {
     "string": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "decimal": "DOUBLE", "bool": "BOOLEAN",
     "timestamp": "TIMESTAMPTZ", "date": "TIMESTAMPTZ",
 }  # fmt: skip
+LISTABLE = frozenset(_READERS)
+"""The logical types whose values can be looked up in a list."""

@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 __all__ = ["duplicates", "json_clean", "offenders", "strangers"]
 
 
-def offenders(frame: Frame, name: str, key: Sequence[str], condition: str, parameters: list[Any]) -> tuple[Sample, ...]:
-    """Return up to five rows for which the SQL `condition` holds: the values of `name` and of `key`."""
-    others = [other for other in key if other != name]
-    shown = [frame.shown(each) for each in (*others, name)]
+def offenders(
+    frame: Frame, names: Sequence[str], key: Sequence[str], condition: str, parameters: list[Any]
+) -> tuple[Sample, ...]:
+    """Return up to five rows for which the SQL `condition` holds: the values of `names` and of `key`."""
+    others = [other for other in key if other not in names]
+    shown = [frame.shown(each) for each in (*others, *names)]
     rows = frame.query(
         f"SELECT {', '.join(shown)} FROM {{rows}} WHERE {condition} ORDER BY ALL LIMIT {MAX_SAMPLES}",  # noqa: S608
         parameters,
     )
     samples = []
     for row in rows:
-        *found, value = map(json_clean, row)
-        samples.append(Sample(key=dict(zip(others, found, strict=True)), values={name: value}))
+        found = list(map(json_clean, row))
+        found_key, values = found[: len(others)], found[len(others) :]
+        samples.append(
+            Sample(key=dict(zip(others, found_key, strict=True)), values=dict(zip(names, values, strict=True)))
+        )
     return tuple(samples)
 
 
@@ -49,13 +54,14 @@ def strangers(frame: Frame, name: str, key: Sequence[str], condition: str, param
     return tuple(samples)
 
 
-def duplicates(frame: Frame, names: Sequence[str], condition: str) -> tuple[Sample, ...]:
+def duplicates(frame: Frame, names: Sequence[str], condition: str, parameters: list[Any]) -> tuple[Sample, ...]:
     """Return the five keys that stand in the most rows."""
     places = ", ".join(frame.sql(name) for name in names)
     shown = ", ".join(frame.shown(name) for name in names)
     rows = frame.query(
         f"SELECT {shown}, times FROM (SELECT {places}, count(*) AS times FROM {{rows}} WHERE {condition} "  # noqa: S608
-        f"GROUP BY {places} HAVING count(*) > 1) ORDER BY times DESC, {places} LIMIT {MAX_SAMPLES}"
+        f"GROUP BY {places} HAVING count(*) > 1) ORDER BY times DESC, {places} LIMIT {MAX_SAMPLES}",
+        parameters,
     )
     return tuple(
         Sample(values=dict(zip(names, map(json_clean, row[:-1]), strict=True)), rows=int(row[-1])) for row in rows

@@ -1,0 +1,77 @@
+"""Measuring: the numbers of several rules in one statement, as each statement has a price of its own."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_mlpipe.validation.refusal import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_mlpipe.validation.frame import Frame
+
+__all__ = ["Condition", "Measure", "Refused", "all_of", "count", "measure", "negated"]
+
+Condition = tuple[str, list[Any]]
+"""SQL that is true of a row, and its parameters."""
+
+Measure = tuple[str, list[Any]]
+"""An SQL aggregate over the rows, and its parameters."""
+
+Name = TypeVar("Name")
+
+MEASURES_PER_STATEMENT = 16
+
+
+class Refused(str):
+    """Why the engine cannot compute a measure, in place of its value."""
+
+    __slots__ = ()
+
+
+def count(condition: Condition) -> Measure:
+    """Return the aggregate that counts the rows for which `condition` is true."""
+    sql, parameters = condition
+    return f"count(*) FILTER (WHERE {sql})", parameters
+
+
+def all_of(*conditions: Condition | None) -> Condition:
+    """Return the condition that all of them hold; None holds of every row.
+
+    >>> all_of(("a > ?", [1]), None, ("b OR c", []))
+    ('(a > ?) AND (b OR c)', [1])
+    """
+    given = [condition for condition in conditions if condition is not None]
+    if not given:
+        return "true", []
+    return " AND ".join(f"({sql})" for sql, _ in given), [value for _, parameters in given for value in parameters]
+
+
+def negated(condition: Condition | None) -> Condition | None:
+    """Return the condition that it is not true; nothing for nothing."""
+    return None if condition is None else (f"NOT ({condition[0]})", condition[1])
+
+
+def measure(frame: Frame, wanted: Mapping[Name, Measure]) -> dict[Name, Any]:
+    """Return the measures by name, those that the engine refuses as `Refused`."""
+    found: dict[Name, Any] = {}
+    left = iter(wanted.items())
+    while some := dict(islice(left, MEASURES_PER_STATEMENT)):
+        found |= _together(frame, some)
+    return found
+
+
+def _together(frame: Frame, wanted: Mapping[Name, Measure]) -> dict[Name, Any]:
+    """Measure in one statement; if the engine refuses it, each alone, so that one does not spoil the others."""
+    import duckdb
+
+    try:
+        row = frame.row([sql for sql, _ in wanted.values()], [each for _, given in wanted.values() for each in given])
+    except duckdb.Error as error:
+        if len(wanted) == 1:
+            return dict.fromkeys(wanted, Refused(refusal(error)))
+        alone = (_together(frame, {name: each}) for name, each in wanted.items())
+        return {name: value for found in alone for name, value in found.items()}
+    return dict(zip(wanted, row, strict=True))

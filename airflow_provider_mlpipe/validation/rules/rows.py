@@ -1,0 +1,108 @@
+"""The base of rules on rows: which rows count, which of those break the rule, how many that are, and a few of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_mlpipe.validation import samples
+from airflow_provider_mlpipe.validation.findings import Finding, Sample
+from airflow_provider_mlpipe.validation.measures import all_of, count, negated
+from airflow_provider_mlpipe.validation.rules.rule import Rule, Subject, broken_share
+from airflow_provider_mlpipe.validation.wording import share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_mlpipe.validation.frame import Frame
+    from airflow_provider_mlpipe.validation.measures import Condition, Measure
+    from airflow_provider_mlpipe.validation.row_expression import RowExpression
+
+__all__ = ["RowRule"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowRule(Rule):
+    """A rule that every row keeps or breaks by itself.
+
+    Attributes:
+        mostly: the share of the rows that must keep it.
+        condition: the rows that it is about; all if None. Rows where it is null are not among them.
+    """
+
+    by_row: ClassVar[bool] = True
+    mostly: float = 1.0
+    condition: RowExpression | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every column without which the rule cannot be judged."""
+        return tuple(dict.fromkeys([*self.columns, *(self.condition.columns if self.condition else ())]))
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The condition as the YAML has it."""
+        return {"condition": self.condition.text} if self.condition else {}
+
+    @property
+    def tail(self) -> str:
+        """How many rows, and which, in words: the end of the rule's sentence."""
+        about = "" if self.mostly == 1 else f" in at least {share(self.mostly)} of its values"
+        return f"{about}{self.where_clause}"
+
+    @property
+    def where_clause(self) -> str:
+        """The condition in words."""
+        return f", where {self.condition.text}" if self.condition else ""
+
+    def missing(self, frame: Frame) -> Condition | None:
+        """Return the SQL condition of a row that does not count, for want of a value; None if every row counts."""
+        return " OR ".join(frame.is_null(name) for name in self.columns), []
+
+    def broken(self, frame: Frame) -> Condition:
+        """Return the SQL condition of a row that breaks the rule; it need not care for missing values."""
+        raise NotImplementedError
+
+    def settled(self, subject: Subject) -> bool:  # noqa: ARG002
+        """Whether what is known of the columns already says that no row breaks the rule."""
+        return False
+
+    def selected(self, frame: Frame) -> Condition | None:
+        """Return the SQL condition of a row that the rule is about; None if all are."""
+        return self.condition.condition(frame) if self.condition else None
+
+    def offending(self, frame: Frame) -> Condition:
+        """Return the SQL condition that is true of exactly the rows that count and break the rule."""
+        return all_of(self.selected(frame), negated(self.missing(frame)), self.broken(frame))
+
+    def measures(self, subject: Subject) -> Mapping[str, Measure]:
+        """Return the counts that are not known yet."""
+        frame, wanted = subject.frame, {}
+        selected, missing = self.selected(frame), self.missing(frame)
+        if selected is not None:
+            wanted["selected"] = count(selected)
+        if missing is not None and not (selected is None and len(self.columns) == 1):
+            wanted["missing"] = count(all_of(selected, missing))
+        if not self.settled(subject):
+            wanted["unexpected"] = count(self.offending(frame))
+        return wanted
+
+    def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:
+        """Return the counts, and some rows if there are too many."""
+        frame = subject.frame
+        selected = measured.get("selected", frame.rows)
+        missing, unexpected = measured.get("missing"), measured.get("unexpected", 0)
+        if missing is None:
+            missing = 0 if self.missing(frame) is None else subject.profiles[self.column].nulls or 0
+        some: tuple[Sample, ...] = ()
+        if unexpected and (selected - missing - unexpected) / (selected - missing) < self.mostly:
+            some = self.samples(subject)
+        return Finding(selected=selected, missing=missing, unexpected=unexpected, samples=some)
+
+    def samples(self, subject: Subject) -> tuple[Sample, ...]:
+        """Return some of the rows that break the rule."""
+        return samples.offenders(subject.frame, self.columns, subject.key, *self.offending(subject.frame))
+
+    def found(self, finding: Finding, rows: int) -> str:
+        """Return how many rows break the rule."""
+        return broken_share(finding, rows, "value", ("is not", "are not"))

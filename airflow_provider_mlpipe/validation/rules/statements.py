@@ -1,0 +1,68 @@
+"""The YAML of one dataset as the families of rules read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.validation.row_expression import RowExpression
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from airflow_provider_mlpipe.config import Configured, DatasetRules
+    from airflow_provider_mlpipe.config.validation import Rule as RuleModel
+
+__all__ = ["Statements"]
+
+
+class Statements:
+    """What the YAML states of a dataset, and for which instant it is read.
+
+    Attributes:
+        dataset: its name.
+        model: its rules.
+        as_of: the end of the run's data interval.
+        document: the YAML file's path.
+    """
+
+    def __init__(self, configured: Configured[DatasetRules], as_of: datetime) -> None:
+        self.dataset = configured.name
+        self.model = configured.model
+        self.as_of = as_of
+        self.document = configured.document.name
+        self.where = configured.where
+        model = configured.model
+        self._known = tuple(model.columns) if getattr(model, "schema_strict", None) else ()
+
+    def common(self, rule: RuleModel, name: str, columns: Sequence[str], *path: str | int) -> dict[str, Any]:
+        """Return what all rules have, ready for the constructor of a rule.
+
+        Args:
+            rule: what the YAML states.
+            name: of the rule, without the dataset.
+            columns: that it is about.
+            path: where it stands below the dataset.
+
+        Raises:
+            ConfigError: its condition is not an expression over the row.
+        """
+        where = self.where(*path)
+        given: dict[str, Any] = {
+            "rule_id": f"{self.dataset}.{name}", "columns": tuple(dict.fromkeys(columns)), "severity": rule.severity,
+            "owner": rule.owner, "note": rule.note, "where": where,
+        }  # fmt: skip
+        if (mostly := getattr(rule, "mostly", None)) is not None:
+            given["mostly"] = mostly
+        if (condition := getattr(rule, "condition", None)) is not None:
+            key = ".".join(map(str, (*path, "condition")))
+            given["condition"] = self.expression(condition, self.where(*path, "condition"), key)
+        return given
+
+    def expression(self, text: str, where: str, key: str) -> RowExpression:
+        """Return a boolean expression over the row.
+
+        Raises:
+            ConfigError: it is none, or uses something that is not allowed, or a column that a strict schema lacks.
+        """
+        return RowExpression.parse(text, where=where, key=key, known=self._known)

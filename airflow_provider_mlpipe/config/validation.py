@@ -9,7 +9,7 @@ Every rule has the seed's short form, and a long form that carries severity and 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
@@ -22,6 +22,7 @@ __all__ = [
     "Distribution",
     "Freshness",
     "LogicalType",
+    "OnFailure",
     "Range",
     "SchemaColumn",
     "Severity",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 Severity = Literal["ERROR", "WARNING", "INFO"]
+OnFailure = Literal["block", "quarantine", "warn"]
 LogicalType = Literal["string", "int", "float", "bool", "timestamp", "date", "decimal", "binary", "list", "struct"]
 
 
@@ -40,11 +42,21 @@ class Rule(Section):
         severity: ERROR blocks the pipeline, WARNING is logged and counted, INFO is reported.
         owner: whom to ask.
         note: why the rule is there; shown in the report.
+        on_failure: what becomes of data that breaks it; the dataset's `on_failure` if absent. ``block``: the pipeline
+            stops. ``quarantine``: the rows that break it are taken out, the others go on; a rule that is not about rows
+            blocks. ``warn``: the same as severity WARNING.
     """
 
+    on_failure: OnFailure | None = None
     severity: Severity = "ERROR"
     owner: str | None = None
     note: str | None = None
+
+    @model_validator(mode="after")
+    def _severity_that_blocks(self) -> Self:
+        if self.on_failure == "block" and self.severity != "ERROR":
+            raise ValueError(f"a rule of severity {self.severity} never blocks: leave out severity or on_failure")
+        return self
 
 
 class RowRule(Rule):
@@ -202,6 +214,11 @@ class DatasetRules(Section):
         freshness: how old the newest row may be.
         distribution: by column, how far its distribution may be from a reference.
         allow_empty: whether a dataset without rows may pass; by default it fails, as all other rules would hold.
+        on_failure: what becomes of data that breaks a rule of severity ERROR, unless the rule itself says so.
+        max_quarantine_share: if more than this share of the rows would go to quarantine, nothing goes on: then it is
+            not a few bad rows but something else that is wrong.
+        sensitive: columns whose values nobody may read in a report, a log, an exception, XCom or any other output but
+            the data itself.
     """
 
     columns: dict[
@@ -222,6 +239,9 @@ class DatasetRules(Section):
     freshness: Freshness | None = None
     distribution: dict[str, Distribution] = {}
     allow_empty: bool = False
+    on_failure: OnFailure = "block"
+    max_quarantine_share: float = Field(default=0.1, gt=0, le=1)
+    sensitive: list[str] = []
 
 
 ValidationFile = dict[str, DatasetRules]

@@ -50,4 +50,5 @@ def outcome(rule: Rule, finding: Finding, rows: int, *, held: bool) -> RuleResul
         shape=finding.shape,
         owner=rule.owner,
         note=rule.note,
+        on_failure=rule.on_failure,
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.config import Severity
+    from airflow_provider_mlpipe.config.validation import OnFailure
     from airflow_provider_mlpipe.observability import Metrics
     from airflow_provider_mlpipe.validation.findings import Sample
 
@@ -41,6 +42,7 @@ class RuleResult:
         samples: up to five of them.
         observed: what an aggregate rule saw.
         shape: of drift: ``labels`` of the bins or categories, and their ``expected`` and ``actual`` shares.
+        on_failure: what becomes of rows that break it: block, quarantine or warn.
     """
 
     rule_id: str
@@ -58,6 +60,7 @@ class RuleResult:
     shape: dict[str, list[Any]] | None = None
     owner: str | None = None
     note: str | None = None
+    on_failure: OnFailure = "block"
 
     @property
     def passed(self) -> bool:

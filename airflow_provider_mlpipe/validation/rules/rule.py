@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_mlpipe.config import Severity
+    from airflow_provider_mlpipe.config.validation import OnFailure
     from airflow_provider_mlpipe.validation.findings import Finding
     from airflow_provider_mlpipe.validation.frame import Frame
     from airflow_provider_mlpipe.validation.measures import Measure
@@ -53,6 +54,7 @@ class Rule:
         where: ``file:line`` of the YAML.
         owner: whom to ask.
         note: why the rule is there.
+        on_failure: what becomes of rows that break it.
     """
 
     kind: ClassVar[str] = "rule"
@@ -65,6 +67,7 @@ class Rule:
     where: str
     owner: str | None = None
     note: str | None = None
+    on_failure: OnFailure = "block"
 
     @property
     def text(self) -> str:

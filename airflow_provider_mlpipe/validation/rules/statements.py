@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from airflow_provider_mlpipe.config import Configured, DatasetRules
+    from airflow_provider_mlpipe.config import Configured, DatasetRules, Severity
+    from airflow_provider_mlpipe.config.validation import OnFailure
     from airflow_provider_mlpipe.config.validation import Rule as RuleModel
 
 __all__ = ["Statements"]
@@ -48,9 +49,10 @@ class Statements:
             ConfigError: its condition is not an expression over the row.
         """
         where = self.where(*path)
+        severity, on_failure = self._consequence(rule)
         given: dict[str, Any] = {
-            "rule_id": f"{self.dataset}.{name}", "columns": tuple(dict.fromkeys(columns)), "severity": rule.severity,
-            "owner": rule.owner, "note": rule.note, "where": where,
+            "rule_id": f"{self.dataset}.{name}", "columns": tuple(dict.fromkeys(columns)), "severity": severity,
+            "on_failure": on_failure, "owner": rule.owner, "note": rule.note, "where": where,
         }  # fmt: skip
         if (mostly := getattr(rule, "mostly", None)) is not None:
             given["mostly"] = mostly
@@ -58,6 +60,12 @@ class Statements:
             key = ".".join(map(str, (*path, "condition")))
             given["condition"] = self.expression(condition, self.where(*path, "condition"), key)
         return given
+
+    def _consequence(self, rule: RuleModel) -> tuple[Severity, OnFailure]:
+        """Return how severe a failure is and what it does: the dataset's default is about what would block."""
+        default = self.model.on_failure if rule.severity == "ERROR" else "warn"
+        on_failure = rule.on_failure or default
+        return ("WARNING" if on_failure == "warn" and rule.severity == "ERROR" else rule.severity), on_failure
 
     def expression(self, text: str, where: str, key: str) -> RowExpression:
         """Return a boolean expression over the row.

@@ -9,6 +9,7 @@
     · SourceRejectedError (Terminal)       no such table, no permission, an answer that cannot be read
   x DataRejectedError (Terminal)           a rule of severity ERROR failed; the report is already written
   x FeatureError (Terminal)                a feature cannot be computed from what it was given
+  x EngineUnavailableError (Transient)     Spark did not start, or went away meanwhile
   x ArtifactError
     · ArtifactNotFoundError (Terminal)     no manifest at that address, so nothing was published there
     · ArtifactCorruptError (Terminal)      the manifest and the parts disagree
@@ -42,6 +43,7 @@ __all__ = [
     "ArtifactReplacedError",
     "ConfigError",
     "DataRejectedError",
+    "EngineUnavailableError",
     "FeatureError",
     "GateClosedError",
     "MissingEnvironmentVariableError",
@@ -260,6 +262,27 @@ class FeatureError(Terminal, MlpipeError):
             hint="Map the name with columns: {ours: theirs}, or take the feature out of the selection.",
             feature=feature,
             column=column,
+        )
+
+
+# ------------------------------------------------------------------ engines
+
+
+class EngineUnavailableError(Transient, MlpipeError):
+    """The engine that computes did not start or went away. Trying again later may succeed."""
+
+    code = "engine.unavailable"
+
+    @classmethod
+    def unreachable(cls, *, engine: str, location: str, problem: str) -> EngineUnavailableError:
+        """Name the engine, where it should be, and what it said."""
+        at = f" at {redact(location)}" if location else ""
+        return cls(
+            f"{engine}{at} is not available: {redact(problem)}",
+            hint="Nothing was published. Check that the master is up, that its workers have cores and memory left, and "
+            "that they reach this machine; a retry starts clean.",
+            engine=engine,
+            location=redact(location),
         )
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.engines.engine import ROWS_AT_A_TIME
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -90,6 +92,14 @@ class DuckDBEngine:
         else:
             self.connection.register(name, artifact.dataset())
 
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make a table that is in memory readable as `name`."""
+        self.connection.register(name, table)
+
+    def keep(self, name: str, sql: object) -> None:
+        """Compute a query once, and make its result readable as `name` until the engine closes."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {sql}")
+
     def row(self, sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...]:
         """Return the first row of a query."""
         return self.rows(sql, parameters)[0]
@@ -98,9 +108,15 @@ class DuckDBEngine:
         """Return all rows of a query; for small results."""
         return [tuple(row) for row in self.connection.execute(sql, parameters or []).fetchall()]
 
-    def batches(self, sql: str, batch_size: int = 131_072) -> pa.RecordBatchReader:
-        """Return the result of a query as a stream of record batches."""
-        return self.connection.sql(sql).to_arrow_reader(batch_size)
+    def records(self, sql: object) -> list[dict[str, Any]]:
+        """Return all rows of a query, each by column; for small results."""
+        cursor = self.connection.execute(str(sql))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def batches(self, sql: object, batch_size: int = ROWS_AT_A_TIME) -> pa.RecordBatchReader:
+        """Return the result of a query as a stream; as a relation, since a DB-API result is copied once more."""
+        return self.connection.sql(str(sql)).to_arrow_reader(batch_size)
 
     def ibis(self) -> Any:  # noqa: ANN401 - ibis has no types
         """Return an Ibis backend on this connection; its tables are the views made here."""

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from airflow_provider_mlpipe.config.document import Document
-from airflow_provider_mlpipe.config.features import Aggregation, FeastView, FeatureSet, FeatureStore, Pivot
+from airflow_provider_mlpipe.config.features import (
+    ALL,
+    Aggregation,
+    EventSource,
+    FeastView,
+    FeatureSet,
+    FeatureStore,
+    Lookup,
+    Pivot,
+)
 from airflow_provider_mlpipe.config.files import (
     ConfigLike,
     Configured,
@@ -37,6 +46,7 @@ from airflow_provider_mlpipe.config.validation import (
 )
 
 __all__ = [
+    "ALL",
     "Aggregation",
     "ApiSource",
     "Category",
@@ -48,6 +58,7 @@ __all__ = [
     "Deduplicate",
     "Distribution",
     "Document",
+    "EventSource",
     "FeastView",
     "FeatureSet",
     "FeatureStore",
@@ -56,6 +67,7 @@ __all__ = [
     "Incremental",
     "IngestionFile",
     "LogicalType",
+    "Lookup",
     "Pivot",
     "Range",
     "SchemaColumn",

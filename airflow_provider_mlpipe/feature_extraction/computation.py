@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.engines import quote
 from airflow_provider_mlpipe.errors import FeatureError, redact, samples
 from airflow_provider_mlpipe.feature_extraction import compile as compiler
+from airflow_provider_mlpipe.feature_extraction.moments import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_provider_mlpipe.engines import DuckDBEngine
+    from airflow_provider_mlpipe.feature_extraction.chunks import Chunk
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
+    from airflow_provider_mlpipe.feature_extraction.proof import Sight
 
 __all__ = ["Computation", "arrow_schema", "computing", "stamped", "stream"]
 
@@ -26,25 +29,35 @@ _log = logging.getLogger(__name__)
 ROWS_AT_A_TIME = 131_072
 """Rows of a batch on its way out of the engine: one row group."""
 
-_PER_ENTITY = "mlpipe_per_entity"
+_PER_KEY = "mlpipe_per_key"
 
 
 class Computation:
     """One plan at one moment, on one engine with a view per input role.
 
-    The events are aggregated once into a table of one row per key, which then serves the counts and the result.
+    The events of each source are aggregated once into a table of one row per key, which serves counts and result.
 
     Attributes:
-        counts: `events_null_key` and `events_unknown_entity` of the longest window, and `entities_null_key`; filled by
-            the time `batches` has given its first batch.
+        counts: `events_null_key` and `events_unknown_entity` of each source's longest window, added up, and
+            `entities_null_key`; filled by the time `batches` has given its first batch.
     """
 
-    def __init__(self, plan: Plan, engine: DuckDBEngine, schemas: Mapping[str, pa.Schema], as_of: datetime) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        engine: DuckDBEngine,
+        schemas: Mapping[str, pa.Schema],
+        as_of: datetime | Moments,
+        chunk: Chunk | None = None,
+    ) -> None:
         self._plan = plan
         self._schemas = schemas
         self._engine = engine
-        self._as_of = as_of
+        self._moments = Moments.of(as_of)
+        self._as_of = self._moments.last
+        self._chunk = chunk
         self.counts: dict[str, int] = {}
+        self.sights: list[Sight] = []
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield key and features of every entity, in the order of the keys.
@@ -55,49 +68,55 @@ class Computation:
         plan, engine = self._plan, self._engine
         with computing(plan.name, plan.where):
             backend = engine.ibis()
-            spine, events = compiler.inputs(plan, self._schemas)
-            self._refuse_conflicts(backend, spine)
-            aggregated = compiler.events_per_entity(plan, events, self._as_of)
-            sql = backend.compile(aggregated)
-            engine.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(_PER_ENTITY)} AS {sql}")
-            per_entity = compiler.kept(aggregated, _PER_ENTITY)
-            self._count(backend, spine, per_entity)
-            yield from stream(engine, backend.compile(compiler.feature_rows(plan, spine, per_entity)))
+            tables = compiler.inputs(plan, self._schemas)
+            self._refuse_conflicts(backend, tables)
+            per_source = {}
+            for n, source in enumerate(plan.sources):
+                aggregated = compiler.events_per_key(plan, source, tables, self._as_of)
+                name, sql = f"{_PER_KEY}_{n}", backend.compile(aggregated)
+                engine.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {sql}")
+                per_source[source] = compiler.kept(aggregated, name)
+            self._count(backend, tables, per_source)
+            yield from stream(engine, backend.compile(compiler.feature_rows(plan, tables, per_source, self._as_of)))
 
-    def _refuse_conflicts(self, backend: Any, spine: Any) -> None:  # noqa: ANN401 - ibis has no types
-        """A key that stands in the spine twice is one entity; with two values of a column in use it is a riddle."""
-        plan = self._plan
-        if not plan.spine_columns:
-            return
-        sql = backend.compile(compiler.conflicts(plan, spine))
-        count, found = self._engine.row(f"SELECT count(*), list(k ORDER BY k)[:6] FROM ({sql}) AS t(k)")  # noqa: S608
-        if count:
-            need = next(need for need in plan.needs if need.role == plan.domain.spine)
+    def _refuse_conflicts(self, backend: Any, tables: Mapping[str, Any]) -> None:  # noqa: ANN401 - ibis has no types
+        """A key that stands in an input twice is one thing; with two values of a column in use it is a riddle."""
+        for conflict in compiler.conflicts(self._plan, tables, self._as_of):
+            sql = backend.compile(conflict.keys)
+            count, found = self._engine.row(f"SELECT count(*), list(k ORDER BY k)[:6] FROM ({sql}) AS t(k)")  # noqa: S608
+            if not count:
+                continue
+            need = next(need for need in self._plan.needs if need.role == conflict.role)
             raise FeatureError.because(
                 where=need.where,
                 feature=need.feature,
-                problem=f"{count} {plan.domain.entity} stand in {plan.domain.spine!r} more than once, with different "
-                f"values of {' or '.join(plan.spine_columns)}: {samples(found)}",
+                problem=f"{count} {conflict.key} stand in {conflict.role!r} more than once, with different "
+                f"values of {' or '.join(conflict.columns)}: {samples(found)}",
                 hint="Deduplicate them at ingestion (deduplicate: {key: [...], order_by: ...}), or let validation "
                 "refuse them with unique_columns.",
             )
 
-    def _count(self, backend: Any, spine: Any, per_entity: Any) -> None:  # noqa: ANN401
-        counted = compiler.left_out(self._plan, spine, per_entity)
-        null_key, unknown, entities = self._engine.row(str(backend.compile(counted)))
-        self.counts = {
-            "events_null_key": int(null_key),
-            "events_unknown_entity": int(unknown),
-            "entities_null_key": int(entities),
-        }
+    def _count(self, backend: Any, tables: Mapping[str, Any], per_source: Mapping[str, Any]) -> None:  # noqa: ANN401
         plan = self._plan
-        for number, what in (
-            (null_key, f"events without a {plan.domain.entity}"),
-            (unknown, f"events of a {plan.domain.entity} that {plan.domain.spine!r} does not hold"),
-            (entities, f"rows of {plan.domain.spine!r} without a {plan.domain.entity}"),
-        ):
-            if number:
-                _log.warning("%s: %s are left out: %d", plan.name, what, number)
+        entity, spine = plan.domain.entity, plan.domain.spine
+        (entities,) = self._engine.row(str(backend.compile(compiler.keyless(plan, tables))))
+        self.counts = {"events_null_key": 0, "events_unknown_entity": 0, "entities_null_key": int(entities)}
+        if entities:
+            _log.warning("%s: rows of %r without a %s are left out: %d", plan.name, spine, entity, entities)
+        for source, per_key in per_source.items():
+            if [column for _, column in plan.sources[source].keys] != [entity]:
+                continue  # the key says what an entity is like, not which one it is
+            counted = compiler.left_out(plan, source, tables, per_key)
+            null_key, unknown = self._engine.row(str(backend.compile(counted)))
+            self.counts["events_null_key"] += int(null_key)
+            self.counts["events_unknown_entity"] += int(unknown)
+            what = "events" if source == plan.domain.events else f"events ({source})"
+            if null_key:
+                _log.warning("%s: %s without a %s are left out: %d", plan.name, what, entity, null_key)
+            if unknown:
+                _log.warning(
+                    "%s: %s of a %s that %r does not hold are left out: %d", plan.name, what, entity, spine, unknown
+                )
 
 
 @contextmanager
@@ -140,11 +159,11 @@ def arrow_schema(plan: Plan, key_type: pa.DataType) -> pa.Schema:
     )
 
 
-def stamped(batches: Iterator[pa.RecordBatch], schema: pa.Schema, as_of: datetime) -> Iterator[pa.RecordBatch]:
+def stamped(batches: Iterator[pa.RecordBatch], schema: pa.Schema, moments: Moments) -> Iterator[pa.RecordBatch]:
     """Yield the batches in `schema`, with event_timestamp (as_of) and created_timestamp (the clock, for people)."""
     import pyarrow as pa
 
-    stamps = {"event_timestamp": as_of, "created_timestamp": datetime.now(UTC)}
+    stamps = {"event_timestamp": moments.last, "created_timestamp": datetime.now(UTC)}
     for batch in batches:
         columns = []
         for item in schema:

@@ -1,7 +1,8 @@
 """What a feature declaration consists of: data only. The catalog is made of these, and so is what a user adds to it.
 
-A *domain* is one kind of entity (users; later tasks, projects, teams): which input holds its entities (the spine),
-which its events, and the features that come with the package. A set picks from a domain and from its own YAML.
+A *domain* is one kind of entity (users, tasks, projects, teams): which input holds its entities (the spine), which
+inputs are read as its events and how (the sources), and the features that come with the package. A set picks from a
+domain and from its own YAML.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.config import Aggregation
 
-__all__ = ["EVENT_DAY", "DeclaredAggregation", "DeclaredExpression", "Domain", "Meaning"]
+__all__ = ["EVENT_DAY", "Borrowed", "DeclaredAggregation", "DeclaredExpression", "Domain", "Events", "Meaning"]
 
 EVENT_DAY = "event_day"
 """A column that every event has without the input bringing it: the UTC day of its timestamp."""
@@ -55,10 +56,60 @@ class DeclaredAggregation:
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredExpression:
-    """A feature computed from others, and its meaning."""
+    """A feature computed from others, and its meaning; `offered` as for aggregations."""
 
     expression: str
     meaning: Meaning = field(default_factory=Meaning)
+    offered: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Borrowed:
+    """Columns that events take from another input, where its column `other` equals their column `own`.
+
+    Attributes:
+        role: the input to take from.
+        own: the events' column.
+        other: the input's column; its rows must be unique in it, as far as the borrowed columns go.
+        columns: what is taken, by our names.
+    """
+
+    role: str
+    own: str
+    other: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """Rows of an input, read as what happened to entities at a time.
+
+    Attributes:
+        role: the input.
+        timestamp: its time column; a row without a time is no event.
+        keys: event columns with the spine columns that they must equal. Mostly one pair with the entity's key; other
+            columns give each entity what is known of all that are like it.
+        borrowed: columns from other inputs.
+    """
+
+    role: str
+    timestamp: str
+    keys: tuple[tuple[str, str], ...]
+    borrowed: tuple[Borrowed, ...] = ()
+
+    def lender(self, column: str) -> Borrowed | None:
+        """Return where a column is borrowed from; None if it is the events' own."""
+        return next((found for found in self.borrowed if column in found.columns), None)
+
+    def structure(self) -> list[tuple[str, str]]:
+        """Return (input, column) of all that ties events to time, entities and lenders."""
+        lent = [(found.role, found.other) for found in self.borrowed]
+        own = [self.timestamp, *(found.own for found in self.borrowed)]
+        for column, _ in self.keys:
+            lender = self.lender(column)
+            lent += [(lender.role, column)] if lender else []
+            own += [] if lender else [column]
+        return [*((self.role, column) for column in dict.fromkeys(own)), *lent]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +117,13 @@ class Domain:
     """One kind of entity and its catalog.
 
     Attributes:
-        entity: the key column, in the spine and in the events.
+        entity: the key column of the spine.
         spine: the input with one row per entity.
-        events: the input with what happened.
-        timestamp: the events' time column.
-        aggregations: by name; see `plan` for how feature names follow from it.
+        events: the name of the source of aggregations that name none.
+        sources: what is read as events, by the name that aggregations use.
+        since: the spine's time column from which on an entity exists; empty if all of them always did.
+        planned: time columns that speak of the future and are known before.
+        aggregations: by name; see `scope` for how feature names follow from it.
         derived: by feature name. They see this catalog only, so that a user's declaration never changes the meaning
             of a catalog feature that happens to use a block of the same name.
     """
@@ -78,6 +131,15 @@ class Domain:
     entity: str
     spine: str
     events: str
-    timestamp: str
+    sources: Mapping[str, Events]
+    since: str = ""
+    planned: tuple[str, ...] = ()
     aggregations: Mapping[str, DeclaredAggregation] = field(default_factory=dict)
     derived: Mapping[str, DeclaredExpression] = field(default_factory=dict)
+
+    def roles(self) -> tuple[str, ...]:
+        """Return the inputs that the domain knows, the spine first."""
+        found = {self.spine: None}
+        for source in self.sources.values():
+            found |= dict.fromkeys((source.role, *(lender.role for lender in source.borrowed)))
+        return tuple(found)

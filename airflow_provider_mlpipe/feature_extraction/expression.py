@@ -1,8 +1,9 @@
 """The small language of `where` and `derived`: parsed by sqlglot, checked against an allow-list, kept as plain data.
 
 Allowed: literals, columns, ``+ - * /``, comparisons, ``and or not``, ``in``, ``between``, ``is null``, ``case``,
-``coalesce``, ``least``, ``greatest``. Nothing here runs anything: `compile` gives the tree its meaning, and a tree also
-tells which columns it reads. Whatever is not on the list is refused, above all what would read the clock.
+``coalesce``, ``least``, ``greatest``, ``days_since``. Nothing here runs anything: `compile` gives the tree its meaning,
+and a tree also tells which columns it reads. Whatever is not on the list is refused, above all what would read the
+clock.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ __all__ = [
     "replaced",
 ]
 
-FUNCTIONS = ("coalesce", "least", "greatest")
-"""Functions that may be called."""
+FUNCTIONS = ("coalesce", "least", "greatest", "days_since")
+"""Functions that may be called; ``days_since(time)`` is the days from a time to as_of, and null for a time to come."""
 
 MAX_LENGTH = 4_000
 """Characters of an expression; far more than a person would want to read."""
@@ -227,6 +228,14 @@ class _Reader:
         if name.lower() in _CLOCK and not tree.this.quoted:
             raise _clock(name)
         return Column(name)
+
+    def _anonymous(self, tree: Any, depth: int) -> Node:  # noqa: ANN401
+        name, arguments = str(tree.this).lower(), tree.expressions
+        if name != "days_since":
+            raise _refusal(tree, "Anonymous")
+        if len(arguments) != 1:
+            raise _NotAllowedError(f"{_short(_sql(tree))}: days_since takes one time")
+        return Operation(name, (self.read(arguments[0], depth + 1),))
 
     def _neg(self, tree: Any, depth: int) -> Node:  # noqa: ANN401
         inner = self.read(tree.this, depth + 1)

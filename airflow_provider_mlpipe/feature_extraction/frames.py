@@ -49,21 +49,22 @@ def filled(plan: Plan, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     domain = plan.domain
     keys = tables[domain.spine].schema.field(plan.theirs(domain.spine, domain.entity)).type
     keys = pa.string() if pa.types.is_null(keys) else keys
-    numbers = {(need.role, plan.theirs(need.role, need.column)) for need in plan.needs if need.number}
+    known: dict[tuple[str, str], pa.DataType] = {}
+    for need in plan.needs:
+        if need.number:
+            known[need.role, plan.theirs(need.role, need.column)] = pa.float64()
+    for source in plan.sources.values():
+        known[source.role, plan.theirs(source.role, source.timestamp)] = pa.timestamp("us", tz="UTC")
+        for column, other in source.keys:
+            if other == domain.entity:
+                known[source.role, plan.theirs(source.role, column)] = keys
+    known[domain.spine, plan.theirs(domain.spine, domain.entity)] = keys
     result = {}
     for role, table in tables.items():
-        kinds = []
-        for item in table.schema:
-            kind = item.type
-            if pa.types.is_null(kind):
-                kind = pa.string()
-                if item.name == plan.theirs(role, domain.entity):
-                    kind = keys
-                elif role == domain.events and item.name == plan.theirs(role, domain.timestamp):
-                    kind = pa.timestamp("us", tz="UTC")
-                elif (role, item.name) in numbers:
-                    kind = pa.float64()
-            kinds.append((item.name, kind))
+        kinds = [
+            (item.name, known.get((role, item.name), pa.string()) if pa.types.is_null(item.type) else item.type)
+            for item in table.schema
+        ]
         result[role] = table.cast(pa.schema(kinds))
     return result
 

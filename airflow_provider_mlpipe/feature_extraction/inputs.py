@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_provider_mlpipe.config import Configured, FeatureSet
-    from airflow_provider_mlpipe.feature_extraction.plan import Plan
+    from airflow_provider_mlpipe.feature_extraction.declaration import Events
+    from airflow_provider_mlpipe.feature_extraction.plan import Need, Plan
 
 __all__ = ["check_inputs", "check_roles", "features_without_input"]
 
@@ -24,11 +25,11 @@ def check_inputs(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[
     Raises:
         FeatureError: an input or a column is missing, or a column is of a type that cannot be computed with.
     """
-    domain = plan.domain
     check_roles(plan, features, schemas)
     for need in plan.needs:
-        if need.role == domain.events and need.column == EVENT_DAY:
+        if need.source and need.column == EVENT_DAY:
             continue
+        _refuse_absent(plan, need)
         kind = _require(plan, schemas, need.role, need.column, need.where, need.feature)
         if need.number and not _is_number(kind):
             raise FeatureError.because(
@@ -37,8 +38,11 @@ def check_inputs(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[
                 problem=f"computes with column {need.column!r} of {need.role!r}, which holds {kind}, not numbers",
                 hint="Give the column a numeric type at ingestion, or aggregate it by count or distinct.",
             )
-    _check_keys(plan, features, schemas)
-    _check_time(plan, features, schemas)
+    for source in plan.sources.values():
+        _check_keys(plan, source, features, schemas)
+        _check_time(plan, source.role, source.timestamp, features, schemas)
+    if plan.domain.since:
+        _check_time(plan, plan.domain.spine, plan.domain.since, features, schemas)
 
 
 def check_roles(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[str, pa.Schema]) -> None:
@@ -48,26 +52,42 @@ def check_roles(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[s
         FeatureError: one is missing.
     """
     domain = plan.domain
-    for role in (domain.spine, domain.events):
+    for role in plan.roles:
         if role not in schemas:
+            events = {source.role for source in plan.sources.values()}
+            others = [f"{name} (one row per event)" if name in events else name for name in plan.roles[1:]]
             raise FeatureError.because(
                 where=features.where(),
                 feature=plan.name,
                 problem=f"needs the input {role!r}, which was not given; given: {', '.join(sorted(schemas)) or 'none'}."
                 f"{did_you_mean(role, schemas)}",
-                hint=f"Pass an artifact for each of {domain.spine} (one row per {domain.entity}) and {domain.events} "
-                "(one row per event).",
+                hint=f"Pass an artifact for each of {domain.spine} (one row per {domain.entity}) and "
+                f"{' and '.join(others)}.",
             )
-        for column in [domain.entity] + ([domain.timestamp] if role == domain.events else []):
-            _require(plan, schemas, role, column, features.where(), plan.name)
+    structure = [(domain.spine, column) for column in (domain.entity, domain.since) if column]
+    for source in plan.sources.values():
+        structure += source.structure()
+    for role, column in dict.fromkeys(structure):
+        _require(plan, schemas, role, column, features.where(), plan.name)
+
+
+def _refuse_absent(plan: Plan, need: Need) -> None:
+    if need.column in plan.absent.get(need.role, ()):
+        raise FeatureError.because(
+            where=need.where,
+            feature=need.feature,
+            problem=f"needs column {need.column!r} of {need.role!r}, which columns.{need.role} says is not there",
+            hint="Map the name with columns: {ours: theirs}, or take the feature out of the selection.",
+        )
 
 
 def features_without_input(plan: Plan, schemas: Mapping[str, pa.Schema]) -> dict[str, list[str]]:
     """Return the features whose input columns are absent, each with those columns as ``role.column``."""
     missing: dict[str, list[str]] = {}
     for need in plan.needs:
-        known = [*schemas[need.role].names, *([EVENT_DAY] if need.role == plan.domain.events else [])]
-        if plan.theirs(need.role, need.column) not in known:
+        known = [*schemas[need.role].names, *([EVENT_DAY] if need.source else [])]
+        absent = need.column in plan.absent.get(need.role, ())
+        if absent or plan.theirs(need.role, need.column) not in known:
             missing.setdefault(need.feature, []).append(f"{need.role}.{need.column}")
     return missing
 
@@ -103,25 +123,32 @@ def _after_name(error: FeatureError, guess: str) -> str:
     return error.message.split(f"feature {error.fields['feature']!r} ", 1)[1] + guess
 
 
-def _check_keys(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[str, pa.Schema]) -> None:
-    roles = (plan.domain.spine, plan.domain.events)
-    kinds = [schemas[role].field(plan.theirs(role, plan.domain.entity)).type for role in roles]
-    families = [_key_family(kind) for kind in kinds]
-    if families[0] != families[1] or not families[0]:
-        raise FeatureError.because(
-            where=features.where(),
-            feature=plan.name,
-            problem=f"{plan.domain.entity} is {kinds[0]} in {roles[0]!r} and {kinds[1]} in {roles[1]!r}; "
-            "keys must be text in both or whole numbers in both",
-            hint="Give both columns one type at ingestion.",
-        )
+def _check_keys(plan: Plan, source: Events, features: Configured[FeatureSet], schemas: Mapping[str, pa.Schema]) -> None:
+    """Check that what is compared for equality can be: keys of events and spine, and of lenders."""
+    spine = plan.domain.spine
+    pairs = [((found.role, found.other), (source.role, found.own)) for found in source.borrowed]
+    for column, other in source.keys:
+        lender = source.lender(column)
+        pairs.append(((spine, other), (lender.role if lender else source.role, column)))
+    for left, right in pairs:
+        kinds = [schemas[role].field(plan.theirs(role, column)).type for role, column in (left, right)]
+        families = [_key_family(kind) for kind in kinds]
+        if families[0] != families[1] or not families[0]:
+            raise FeatureError.because(
+                where=features.where(),
+                feature=plan.name,
+                problem=f"{left[1]} is {kinds[0]} in {left[0]!r} and {kinds[1]} in {right[0]!r}; "
+                "keys must be text in both or whole numbers in both",
+                hint="Give both columns one type at ingestion.",
+            )
 
 
-def _check_time(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[str, pa.Schema]) -> None:
+def _check_time(
+    plan: Plan, role: str, name: str, features: Configured[FeatureSet], schemas: Mapping[str, pa.Schema]
+) -> None:
     import pyarrow as pa
 
-    role = plan.domain.events
-    column = plan.theirs(role, plan.domain.timestamp)
+    column = plan.theirs(role, name)
     kind = schemas[role].field(column).type
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
         raise FeatureError.because(
@@ -129,7 +156,7 @@ def _check_time(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[s
             feature=plan.name,
             problem=f"column {column!r} of {role!r} holds {kind}, not times",
             hint="Let ingestion read the column as a timestamp, or map the right one with "
-            f"columns: {{{role}: {{{plan.domain.timestamp}: theirs}}}}.",
+            f"columns: {{{role}: {{{name}: theirs}}}}.",
         )
 
 

@@ -8,26 +8,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_mlpipe.errors import ConfigError
-from airflow_provider_mlpipe.feature_extraction.catalog import DOMAINS
-from airflow_provider_mlpipe.feature_extraction.declaration import DeclaredAggregation, DeclaredExpression, Meaning
+from airflow_provider_mlpipe.feature_extraction.declaration import (
+    DeclaredAggregation,
+    DeclaredExpression,
+    Meaning,
+)
+from airflow_provider_mlpipe.feature_extraction.domains import domain_of
 from airflow_provider_mlpipe.feature_extraction.expression import Column, Node, Reference, columns, rendered, replaced
-from airflow_provider_mlpipe.feature_extraction.scope import RESERVED_NAMES, Cell, Declared, Scope
+from airflow_provider_mlpipe.feature_extraction.scope import FOREVER, RESERVED_NAMES, Cell, Declared, Scope
 from airflow_provider_mlpipe.run import duration
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from airflow_provider_mlpipe.config import Aggregation, Configured, FeatureSet
-    from airflow_provider_mlpipe.feature_extraction.declaration import Domain
+    from airflow_provider_mlpipe.feature_extraction.declaration import Domain, Events
 
-__all__ = ["COUNTS", "Feature", "Need", "Plan", "domain_of", "plan", "scope_of"]
+__all__ = ["COUNTS", "ZERO_WITHOUT_EVENTS", "Feature", "Need", "Plan", "plan", "scope_of"]
 
-COUNTS = ("count", "distinct")
+COUNTS = ("count", "distinct", "companions", "shared")
 """Aggregations whose result is a whole number."""
+
+ZERO_WITHOUT_EVENTS = (*COUNTS, "sum", "rate")
+"""Aggregations that are 0 over no events; all others are null."""
+
+_ANY_TYPE = (*COUNTS, "effective")
+"""Aggregations whose column may hold anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +48,7 @@ class Need:
     Attributes:
         role: the input that must have it.
         number: whether it must hold numbers.
+        source: the source that it is read through; empty for the spine.
     """
 
     role: str
@@ -44,6 +56,7 @@ class Need:
     feature: str
     where: str
     number: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +81,22 @@ class Plan:
 
     Attributes:
         where: file and line of the set.
+        sources: the sources that cells read, by name.
         cells: numbers over events, by id; a cell that several features need stands here once.
         derived: formulas by id, each after those that it refers to.
         features: the selection, in its order.
-        spine_columns: columns of the spine that formulas read.
+        spine_columns: columns of the spine that formulas read or that events are matched by.
         needs: every input column, with the feature that asks for it.
         owners: for every id the feature that it belongs to and where that stands, for messages.
         columns: per input, ``ours: theirs``.
+        absent: per input, the columns that the set says it does not have.
     """
 
     name: str
     where: str
     domain: Domain
     delay: timedelta
+    sources: dict[str, Events]
     cells: dict[str, Cell]
     derived: dict[str, Node]
     features: tuple[Feature, ...]
@@ -88,23 +104,56 @@ class Plan:
     needs: tuple[Need, ...]
     owners: dict[str, tuple[str, str]]
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
+    absent: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The inputs that are read, the spine first."""
+        return tuple(self.read())
+
+    def read(self) -> dict[str, dict[str, None]]:
+        """Return the columns that are read of each input, by our names, those that tie things together included."""
+        domain = self.domain
+        found: dict[str, dict[str, None]] = {domain.spine: {domain.entity: None}}
+        if domain.since:
+            found[domain.spine][domain.since] = None
+        for source in self.sources.values():
+            for role, column in source.structure():
+                found.setdefault(role, {})[column] = None
+        for column in self.spine_columns:
+            found[domain.spine][column] = None
+        for need in self.needs:
+            found.setdefault(need.role, {})[need.column] = None
+        return found
+
+    def source_cells(self, source: str) -> dict[str, Cell]:
+        """Return the cells over the events of one source."""
+        return {key: cell for key, cell in self.cells.items() if cell.source == source}
+
+    def source_columns(self, source: str) -> tuple[str, ...]:
+        """Return the columns that cells read of the events of one source."""
+        return tuple(dict.fromkeys(need.column for need in self.needs if need.source == source))
 
     def theirs(self, role: str, column: str) -> str:
         """Return what the input calls one of our columns."""
         return self.columns.get(role, {}).get(column, column)
 
+    def longest(self, source: str | None = None) -> timedelta:
+        """Return the longest window, of one source or of all."""
+        cells = self.cells.values() if source is None else self.source_cells(source).values()
+        return max((cell.window for cell in cells), default=timedelta(0))
+
     def window(self, as_of: datetime, length: timedelta | None = None) -> tuple[datetime, datetime]:
         """Return [start, end) of a window, of the longest one if no length is given."""
         end = as_of - self.delay
-        if length is None:
-            length = max((cell.window for cell in self.cells.values()), default=end - end)
-        return end - length, end
+        return end - (self.longest() if length is None else length), end
 
     @property
     def spec_hash(self) -> str:
         """The digest of all that decides what the features mean."""
         content = {
             "entity": self.domain.entity,
+            **self._shape(),
             "delay": self.delay.total_seconds(),
             "columns": self.columns,
             "cells": {key: _cell_text(cell) for key, cell in self.cells.items()},
@@ -113,20 +162,12 @@ class Plan:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
-
-def domain_of(features: Configured[FeatureSet]) -> Domain:
-    """Return the domain of a set: by its `entity`, else by its name (``user_features`` -> ``user_id``).
-
-    Raises:
-        ConfigError: there is no domain for that entity.
-    """
-    entity = features.model.entity or f"{features.name.removesuffix('_features')}_id"
-    if entity not in DOMAINS:
-        raise ConfigError.unknown_name(
-            where=features.where("entity"), kind="entity", name=entity, known=DOMAINS,
-            hint="Give the set's key column with entity: ..., or name the set after it: user_features -> user_id.",
-        )  # fmt: skip
-    return DOMAINS[entity]
+    def _shape(self) -> dict[str, object]:
+        """Return where entities and events come from, as plain values."""
+        return {
+            "spine": [self.domain.spine, self.domain.since, sorted(self.domain.planned)],
+            "sources": {name: asdict(source) for name, source in self.sources.items()},
+        }
 
 
 def scope_of(features: Configured[FeatureSet]) -> Scope:
@@ -135,8 +176,9 @@ def scope_of(features: Configured[FeatureSet]) -> Scope:
     taken = (domain.entity, *RESERVED_NAMES)
     window = model.aggregation_window
     catalog = Scope(
-        domain.aggregations, domain.derived, window=window, where=lambda *_: features.where("features"), taken=taken
-    )
+        domain.aggregations, domain.derived, window=window, where=lambda *_: features.where("features"), taken=taken,
+        source=domain.events,
+    )  # fmt: skip
     return Scope(
         {
             name: DeclaredAggregation(aggregation=item, meaning=Meaning(formula=_formula_of(item)))
@@ -148,6 +190,7 @@ def scope_of(features: Configured[FeatureSet]) -> Scope:
         },
         window=window,
         where=features.where,
+        source=domain.events,
         outer=catalog,
         taken=taken,
     )
@@ -160,11 +203,7 @@ def plan(features: Configured[FeatureSet]) -> Plan:
         ConfigError: an unknown feature, a formula that refers to itself, a name given twice.
     """
     domain, scope, model = domain_of(features), scope_of(features), features.model
-    for role in model.columns:
-        if role not in (domain.spine, domain.events):
-            raise ConfigError.unknown_name(
-                where=features.where("columns", role), kind="input", name=role, known=(domain.spine, domain.events)
-            )
+    _check_names(features, domain)
     resolver = _Resolver(domain)
     selected = list(model.features) or scope.offered()
     found: list[Feature] = []
@@ -181,14 +220,37 @@ def plan(features: Configured[FeatureSet]) -> Plan:
         where=features.where(),
         domain=domain,
         delay=duration(model.delay),
+        sources=resolver.sources,
         cells=resolver.cells,
         derived=resolver.derived,
         features=tuple(found),
-        spine_columns=tuple(dict.fromkeys(need.column for need in resolver.needs if need.role == domain.spine)),
+        spine_columns=tuple(dict.fromkeys(need.column for need in resolver.needs if not need.source)),
         needs=tuple(resolver.needs),
         owners=resolver.owners,
-        columns={role: dict(names) for role, names in model.columns.items()},
+        columns={
+            role: {ours: theirs for ours, theirs in names.items() if theirs is not None}
+            for role, names in model.columns.items()
+        },
+        absent={
+            role: tuple(ours for ours, theirs in names.items() if theirs is None)
+            for role, names in model.columns.items()
+        },
     )
+
+
+def _check_names(features: Configured[FeatureSet], domain: Domain) -> None:
+    """Refuse a mapping for an input, or a source for an aggregation, that is not there."""
+    for role in features.model.columns:
+        if role not in domain.roles():
+            raise ConfigError.unknown_name(
+                where=features.where("columns", role), kind="input", name=role, known=domain.roles()
+            )
+    for name, aggregation in features.model.aggregations.items():
+        if aggregation.source is not None and aggregation.source not in domain.sources:
+            raise ConfigError.unknown_name(
+                where=features.where("aggregations", name, "source"), kind="source", name=aggregation.source,
+                known=domain.sources, hint="Declare it under sources: an input, its time column, its key.",
+            )  # fmt: skip
 
 
 class _Resolver:
@@ -200,6 +262,7 @@ class _Resolver:
         self._done: dict[tuple[int, str], str] = {}
         self._under_way: list[Declared] = []
         self._asked = ("", "")
+        self.sources: dict[str, Events] = {}
         self.cells: dict[str, Cell] = {}
         self.derived: dict[str, Node] = {}
         self.needs: list[Need] = []
@@ -235,15 +298,31 @@ class _Resolver:
     def _cell(self, cell: Cell) -> str:
         if cell in self._ids:
             return self._ids[cell]
-        numbers = cell.agg not in COUNTS
-        names = dict.fromkeys([] if cell.where is None else columns(cell.where))
+        if cell.agg == "rate" and cell.window == FOREVER:
+            feature, where = self._asked
+            raise ConfigError.invalid(
+                where=where, key=feature, problem="a rate is per day of the window, and all has no number of days"
+            )
+        self._open(cell.source)
+        names = [] if cell.where is None else list(dict.fromkeys(columns(cell.where)))
         for name in (*names, *([cell.pivot[0]] if cell.pivot else [])):
-            self._need(self._domain.events, name)
+            self._need(name, cell.source)
         if cell.column is not None:
-            self._need(self._domain.events, cell.column, number=numbers)
+            self._need(cell.column, cell.source, number=cell.agg not in _ANY_TYPE)
+        if cell.weight is not None:
+            self._need(cell.weight, cell.source, number=True)
         identifier = self._ids[cell] = f"c{len(self.cells)}"
         self.cells[identifier] = cell
         return identifier
+
+    def _open(self, source: str) -> None:
+        """Note that a source is read, and what ties its events to the entities."""
+        if source in self.sources:
+            return
+        events = self.sources[source] = self._domain.sources[source]
+        for _, column in events.keys:
+            if column != self._domain.entity:
+                self._need(column)
 
     def _formula(self, node: Node, declared: Declared) -> str:
         if declared in self._under_way:
@@ -267,14 +346,22 @@ class _Resolver:
         if found is declared and declared.scope.outer is not None:
             # A user's feature that extends the catalog's of the same name, or simply refers to itself.
             found = declared.scope.outer.find(name, bare=True) or found
+        elif found is declared:
+            found = None  # A feature of the catalog that passes on the spine's column of its name.
         if found is not None:
             return Reference(self._resolve(found))
-        self._need(self._domain.spine, name)
+        self._need(name)
         return Column(name)
 
-    def _need(self, role: str, column: str, *, number: bool = False) -> None:
+    def _need(self, column: str, source: str = "", *, number: bool = False) -> None:
+        """Note a column of the spine or of the events of a source."""
+        role = self._domain.spine
+        if source:
+            events = self._domain.sources[source]
+            lender = events.lender(column)
+            role = lender.role if lender else events.role
         feature, where = self._asked
-        need = Need(role=role, column=column, feature=feature, where=where, number=number)
+        need = Need(role=role, column=column, feature=feature, where=where, number=number, source=source)
         if need not in self.needs:
             self.needs.append(need)
 
@@ -282,9 +369,11 @@ class _Resolver:
 def _formula_of(aggregation: Aggregation) -> str:
     condition = f" where {aggregation.where}" if aggregation.where else ""
     per = f" per value of {aggregation.pivot.column}" if aggregation.pivot else ""
-    return f"{aggregation.agg} of {aggregation.column or 'events'}{condition}{per}"
+    name = f"{aggregation.agg} {aggregation.q}" if aggregation.q is not None else aggregation.agg
+    return f"{name} of {aggregation.column or 'events'}{condition}{per}"
 
 
 def _cell_text(cell: Cell) -> list[object]:
     condition = None if cell.where is None else rendered(cell.where)
-    return [cell.agg, cell.column, condition, cell.window.total_seconds(), cell.pivot]
+    window = cell.window.total_seconds()
+    return [cell.agg, cell.column, condition, window, cell.pivot, cell.source, cell.q, cell.weight]

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from airflow_provider_mlpipe.config import ALL
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.feature_extraction.expression import Node, parse
 from airflow_provider_mlpipe.run import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import timedelta
 
     from airflow_provider_mlpipe.config import Aggregation
     from airflow_provider_mlpipe.feature_extraction.declaration import (
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
         Meaning,
     )
 
-__all__ = ["RESERVED_NAMES", "Cell", "Declared", "Scope"]
+__all__ = ["FOREVER", "RESERVED_NAMES", "Cell", "Declared", "Scope"]
 
 RESERVED_NAMES = ("event_timestamp", "created_timestamp")
 """Columns that every feature artifact has beside the entity and the features."""
+
+FOREVER = timedelta(days=73_000)
+"""The window ``all``: 200 years, which every engine's calendar agrees on."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -43,6 +47,9 @@ class Cell:
     where: Node | None
     window: timedelta
     pivot: tuple[str, str] | None
+    source: str
+    q: float | None = None
+    weight: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +70,7 @@ class Scope:
     Args:
         window: the window of aggregations that name none.
         where: file and line of a declaration by its keys, e.g. ``where("derived", "bug_rate")``.
+        source: the source of aggregations that name none.
         outer: where to look for names that are not declared here.
         taken: names that a feature must not have.
 
@@ -77,12 +85,14 @@ class Scope:
         *,
         window: str,
         where: Callable[..., str],
+        source: str,
         outer: Scope | None = None,
         taken: tuple[str, ...] = RESERVED_NAMES,
     ) -> None:
         self.outer = outer
         self._window = window
         self._where = where
+        self._source = source
         self._taken = taken
         self._features: dict[str, Declared] = {}
         self._bare: dict[str, str] = {}
@@ -91,7 +101,13 @@ class Scope:
         for name, expression in derived.items():
             place = where("derived", name)
             term = parse(expression.expression, where=place, key=f"derived.{name}")
-            self._add(Declared(name=name, term=term, meaning=expression.meaning, where=place, scope=self), "derived")
+            self._add(
+                Declared(
+                    name=name, term=term, meaning=expression.meaning, where=place, scope=self,
+                    offered=expression.offered,
+                ),
+                "derived",
+            )  # fmt: skip
 
     def find(self, name: str, *, bare: bool = False) -> Declared | None:
         """Return the feature of that name, from here or from outside; None if there is none.
@@ -128,13 +144,12 @@ class Scope:
             )
         windows = aggregation.windows or [self._window]
         for window in windows:
-            length = duration(window)
-            if not length:
-                raise ConfigError.invalid(
-                    where=place, key=f"aggregations.{name}", problem="a window must be longer than zero", value=window
-                )
+            length = self._length(window, name)
             for feature, pivot in _feature_names(name, aggregation, "".join(window.split()), len(windows)):
-                cell = Cell(agg=aggregation.agg, column=aggregation.column, where=condition, window=length, pivot=pivot)
+                cell = Cell(
+                    agg=aggregation.agg, column=aggregation.column, where=condition, window=length, pivot=pivot,
+                    source=aggregation.source or self._source, q=aggregation.q, weight=aggregation.weight,
+                )  # fmt: skip
                 self._add(
                     Declared(
                         name=feature, term=cell, meaning=declared.meaning, where=place, scope=self,
@@ -144,6 +159,15 @@ class Scope:
                 )  # fmt: skip
                 if len(windows) == 1 and pivot is None:
                     self._bare[name] = feature
+
+    def _length(self, window: str, name: str) -> timedelta:
+        length = FOREVER if window.strip() == ALL else duration(window)
+        if not length:
+            raise ConfigError.invalid(
+                where=self._where("aggregations", name), key=f"aggregations.{name}",
+                problem="a window must be longer than zero", value=window,
+            )  # fmt: skip
+        return length
 
     def _add(self, declared: Declared, section: str) -> None:
         key = f"{section}.{declared.name}"

@@ -14,7 +14,7 @@ from tests.feature_extraction.material import activity, configured, done, extrac
 
 ALLOWED = (
     "Hint: Allowed are literals, columns, + - * /, comparisons, and, or, not, in, between, is null, case, coalesce, "
-    "least, greatest."
+    "least, greatest, days_since."
 )
 CLOCK = "Hint: Time is the run's as_of: say how far back to look with windows and delay."
 

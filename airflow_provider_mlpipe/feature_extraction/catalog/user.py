@@ -13,6 +13,7 @@ from airflow_provider_mlpipe.feature_extraction.declaration import (
     DeclaredAggregation,
     DeclaredExpression,
     Domain,
+    Events,
     Meaning,
 )
 
@@ -63,7 +64,7 @@ USER = Domain(
     entity="user_id",
     spine="users",
     events="activity",
-    timestamp="occurred_at",
+    sources={"activity": Events(role="activity", timestamp="occurred_at", keys=(("user_id", "user_id"),))},
     aggregations={
         "tasks_completed": DeclaredAggregation(
             aggregation=Aggregation(agg="count", where=_COMPLETED, windows=["7d"]),

@@ -8,24 +8,43 @@ or on the number of threads.
 
 from __future__ import annotations
 
-from airflow_provider_mlpipe.feature_extraction.compile.scaling import Missing, centers, scaled, spread
-from airflow_provider_mlpipe.feature_extraction.compile.tables import inputs, kept, table_of
-from airflow_provider_mlpipe.feature_extraction.compile.windows import (
+from airflow_provider_mlpipe.feature_extraction.compile.rows import (
+    Conflict,
     conflicts,
-    events_per_entity,
     feature_rows,
+    keyless,
     left_out,
 )
+from airflow_provider_mlpipe.feature_extraction.compile.scaling import (
+    FILLS,
+    METHODS,
+    Method,
+    Missing,
+    centers,
+    most_frequent,
+    outside,
+    scaled,
+    spread,
+)
+from airflow_provider_mlpipe.feature_extraction.compile.tables import inputs, kept, table_of
+from airflow_provider_mlpipe.feature_extraction.compile.windows import events_per_key
 
 __all__ = [
+    "FILLS",
+    "METHODS",
+    "Conflict",
+    "Method",
     "Missing",
     "centers",
     "conflicts",
-    "events_per_entity",
+    "events_per_key",
     "feature_rows",
     "inputs",
     "kept",
+    "keyless",
     "left_out",
+    "most_frequent",
+    "outside",
     "scaled",
     "spread",
     "table_of",

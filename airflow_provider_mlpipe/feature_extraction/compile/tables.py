@@ -14,17 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["inputs", "kept", "table_of"]
 
 
-def inputs(plan: Plan, schemas: Mapping[str, pa.Schema]) -> tuple[Any, Any]:
-    """Return spine and events with the columns that the plan reads; all others may be of whatever type."""
-    domain = plan.domain
-    used = {domain.spine: {domain.entity}, domain.events: {domain.entity, domain.timestamp}}
-    for need in plan.needs:
-        used[need.role].add(need.column)
-    spine, events = (
-        table_of(role, schemas[role], {plan.theirs(role, column) for column in used[role]})
-        for role in (domain.spine, domain.events)
-    )
-    return spine, events
+def inputs(plan: Plan, schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
+    """Return the inputs by role, with the columns that the plan reads; all others may be of whatever type."""
+    return {
+        role: table_of(role, schemas[role], {plan.theirs(role, column) for column in columns})
+        for role, columns in plan.read().items()
+    }
 
 
 def table_of(name: str, schema: pa.Schema, columns: set[str] | None = None) -> Any:  # noqa: ANN401 - ibis has no types

@@ -11,10 +11,11 @@ from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from airflow_provider_mlpipe.feature_extraction.expression import Node
 
-__all__ = ["Terms", "clean", "moment"]
+__all__ = ["Terms", "clean", "happened", "moment"]
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": lambda a, b: a == b,
@@ -38,15 +39,23 @@ class Terms:
     Args:
         column: returns the value of a column, by our name.
         reference: returns the value of a cell or formula, by its id.
+        as_of: the run's moment, as a value that compares with `clean` times.
         where: file and line of the expression, and
         feature: whose it is, for messages.
     """
 
     def __init__(
-        self, *, column: Callable[[str], Any], reference: Callable[[str], Any] | None = None, where: str, feature: str
+        self,
+        *,
+        column: Callable[[str], Any],
+        reference: Callable[[str], Any] | None = None,
+        as_of: Any,  # noqa: ANN401 - ibis has no types
+        where: str,
+        feature: str,
     ) -> None:
         self._column = column
         self._reference = reference
+        self._as_of = as_of
         self._where = where
         self._feature = feature
 
@@ -88,7 +97,10 @@ class Terms:
         if name in ("and", "or"):
             left, right = (self.condition(argument) for argument in node.arguments)
             return left & right if name == "and" else left | right
-        special = {"not": self._not, "is null": self._is_null, "in": self._in, "case": self._case}
+        special = {
+            "not": self._not, "is null": self._is_null, "in": self._in, "case": self._case,
+            "days_since": self._days_since,
+        }  # fmt: skip
         return special.get(name, self._choice)(node)
 
     def _not(self, node: Operation) -> Any:  # noqa: ANN401
@@ -108,6 +120,17 @@ class Terms:
                 raise self._wrong(f"{node.name} computes with {_family(value)}")
         floats = [value.cast("float64") for value in values]
         return -floats[0] if node.name == "neg" else _ARITHMETIC[node.name](*floats)
+
+    def _days_since(self, node: Operation) -> Any:  # noqa: ANN401
+        """Days from a time to as_of, in whole seconds; null for a time to come."""
+        import ibis
+
+        (time,) = (self._value(argument) for argument in node.arguments)
+        if _family(time) not in ("time", "null"):
+            raise self._wrong(f"days_since takes a time, not {_family(time)}")
+        seconds = [value.cast("timestamp").truncate("s").epoch_seconds().cast("int64") for value in (self._as_of, time)]
+        passed = (seconds[0] - seconds[1]).cast("float64")
+        return ibis.ifelse(passed >= 0, passed / real(86_400), ibis.null("float64"))
 
     def _case(self, node: Operation) -> Any:  # noqa: ANN401
         import ibis
@@ -162,6 +185,14 @@ def clean(value: Any) -> Any:  # noqa: ANN401
     if kind.is_timestamp() and kind.timezone is not None:
         return value.cast("timestamp('UTC')").cast("timestamp")
     return value.cast("timestamp") if kind.is_timestamp() or kind.is_date() else value
+
+
+def happened(value: Any, end: datetime) -> Any:  # noqa: ANN401
+    """Return a `clean` value, or null where it is a time at or after `end`: it has not happened yet."""
+    import ibis
+
+    kind = value.type()
+    return ibis.ifelse(value < moment(end), value, ibis.null(kind)) if kind.is_timestamp() else value
 
 
 def moment(when: Any) -> Any:  # noqa: ANN401

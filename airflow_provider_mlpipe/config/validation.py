@@ -1,19 +1,44 @@
 """``validation_config.yaml``: the rules of each dataset.
 
-Every rule has the seed's short form, and a long form that carries severity and the rest::
+Every rule has a short form, and a long form that carries severity and the rest::
 
     range_constraints:
       age: [0, 120]                                             # short
       hours: {min: 0, max: 24, severity: WARNING, mostly: 0.99} # long
 """
+# ruff: noqa: TC001 - pydantic reads annotations at run time
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from pydantic import Field, model_validator
 
-from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
-
+from airflow_provider_mlpipe.config.row_rules import (
+    ForeignKeyForm,
+    PairForm,
+    PatternForm,
+    RowExpressionForm,
+    SumForm,
+    TextLengthForm,
+)
+from airflow_provider_mlpipe.config.rules import (
+    Category,
+    CategoryForm,
+    Completeness,
+    CompletenessForm,
+    Distribution,
+    Freshness,
+    LogicalType,
+    OnFailure,
+    Range,
+    RangeForm,
+    SchemaColumn,
+    SchemaColumnForm,
+    Severity,
+    Uniqueness,
+    UniquenessForm,
+)
 from airflow_provider_mlpipe.config.section import Section
+from airflow_provider_mlpipe.config.table_rules import RowCountAnomalyForm, RowCountForm, Statistics, TableRuleForm
 
 __all__ = [
     "Category",
@@ -30,189 +55,29 @@ __all__ = [
     "ValidationFile",
 ]
 
-Severity = Literal["ERROR", "WARNING", "INFO"]
-OnFailure = Literal["block", "quarantine", "warn"]
-LogicalType = Literal["string", "int", "float", "bool", "timestamp", "date", "decimal", "binary", "list", "struct"]
-
-
-class Rule(Section):
-    """What every rule may carry.
-
-    Attributes:
-        severity: ERROR blocks the pipeline, WARNING is logged and counted, INFO is reported.
-        owner: whom to ask.
-        note: why the rule is there; shown in the report.
-        on_failure: what becomes of data that breaks it; the dataset's `on_failure` if absent. ``block``: the pipeline
-            stops. ``quarantine``: the rows that break it are taken out, the others go on; a rule that is not about rows
-            blocks. ``warn``: the same as severity WARNING.
-    """
-
-    on_failure: OnFailure | None = None
-    severity: Severity = "ERROR"
-    owner: str | None = None
-    note: str | None = None
-
-    @model_validator(mode="after")
-    def _severity_that_blocks(self) -> Self:
-        if self.on_failure == "block" and self.severity != "ERROR":
-            raise ValueError(f"a rule of severity {self.severity} never blocks: leave out severity or on_failure")
-        return self
-
-
-class RowRule(Rule):
-    """A rule on rows.
-
-    Attributes:
-        condition: the rows that it is about, as a boolean SQL expression over one row, e.g. ``status = 'active'``; all
-            if absent. It sees one row: no clock, no subquery, no aggregate.
-    """
-
-    condition: str | None = Field(default=None, min_length=1)
-
-
-class MostlyRule(RowRule):
-    """A rule of which a few rows may be an exception.
-
-    Attributes:
-        mostly: the share of them that must hold, in (0, 1].
-    """
-
-    mostly: float = Field(default=1.0, gt=0, le=1)
-
-
-class SchemaColumn(Rule):
-    """The column exists and is of this logical type.
-
-    Attributes:
-        type: any width of int, float, string ... counts as one. Short form: the type alone.
-    """
-
-    type: LogicalType
-
-
-class Completeness(MostlyRule):
-    """The column exists and has no nulls.
-
-    Attributes:
-        column: its name. Short form: the name alone.
-    """
-
-    column: str
-
-
-class Uniqueness(RowRule):
-    """No two rows have the same values in these columns; rows with a null in one of them do not count.
-
-    Attributes:
-        columns: the key. Short form: a name, or a list of names for a key of several columns.
-    """
-
-    columns: list[str] = Field(min_length=1)
-
-
-class Range(MostlyRule):
-    """Values lie between two bounds, both inclusive; nulls do not count. Short form: ``[min, max]``.
-
-    Attributes:
-        min: the lowest value that passes; unlimited if absent.
-        max: the highest value that passes; unlimited if absent.
-    """
-
-    min: float | int | str | None = None
-    max: float | int | str | None = None
-
-    @model_validator(mode="after")
-    def _some_bound(self) -> Range:
-        if self.min is None and self.max is None:
-            raise ValueError("a range needs min, max or both")
-        return self
-
-
-class Category(MostlyRule):
-    """Values are among a few; nulls do not count. Short form: the list alone.
-
-    Attributes:
-        values: the values that pass.
-    """
-
-    values: list[Any] = Field(min_length=1)
-
-
-class Freshness(Rule):
-    """The newest value of a time column is at most `max_age_hours` older than the run's as_of.
-
-    Attributes:
-        timestamp_column: the time column.
-        max_age_hours: the greatest age that passes.
-        max_future_hours: how far after as_of a value may lie before it counts as wrong; unlimited if absent.
-    """
-
-    timestamp_column: str
-    max_age_hours: PositiveFloat
-    max_future_hours: float | None = Field(default=None, ge=0)
-
-
-class Distribution(Rule):
-    """The column's distribution has not moved away from a reference.
-
-    Attributes:
-        reference: ``{bins: [...], weights: [...]}`` for numbers (n+1 edges, n shares) or
-            ``{values: [...], weights: [...]}`` for categories; or the path of a JSON file with that, relative to the
-            YAML file.
-        method: ``psi`` (population stability index), ``js`` (Jensen-Shannon distance, base 2) or ``ks`` (binned
-            Kolmogorov-Smirnov statistic, numbers only).
-        threshold: the highest value that passes. The customary reading of PSI: < 0.1 stable, > 0.25 shifted.
-        min_rows: with fewer values than this the rule is skipped, as the statistic would be noise.
-    """
-
-    reference: dict[str, list[Any]] | str
-    method: Literal["psi", "js", "ks"] = "psi"
-    threshold: PositiveFloat = 0.2
-    min_rows: int = Field(default=100, ge=1)
-
-
-# The short forms: each is turned into its long one before it is read. What an editor should accept stands beside its
-# use, as json_schema_input_type.
-_Bounds = Annotated[list[float | int | str | None], Field(min_length=2, max_length=2)]
-
-
-def _type_short(value: Any) -> Any:  # noqa: ANN401
-    return {"type": value} if isinstance(value, str) else value
-
-
-def _column_short(value: Any) -> Any:  # noqa: ANN401
-    return {"column": value} if isinstance(value, str) else value
-
-
-def _key_short(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, str):
-        return {"columns": [value]}
-    return {"columns": value} if isinstance(value, list) else value
-
-
-def _range_short(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, (list, tuple)):
-        if len(value) != 2:
-            raise ValueError("a range is [min, max]")
-        return {"min": value[0], "max": value[1]}
-    return value
-
-
-def _values_short(value: Any) -> Any:  # noqa: ANN401
-    return {"values": list(value)} if isinstance(value, (list, tuple, set, frozenset)) else value
-
 
 class DatasetRules(Section):
     """The rules of one dataset: the seed's keys, and what goes with them.
 
     Attributes:
         schema: the columns that must be there, and their logical types.
+        schema_strict: no column but those of the schema is there.
+        schema_ordered: the columns are those of the schema, in its order.
         required_columns: columns without nulls.
         unique_columns: columns, or lists of columns, whose values do not repeat.
         range_constraints: bounds by column.
         categorical_constraints: the values that a column may have.
+        patterns: by column, the regular expression that its texts match.
+        lengths: by column, how many characters its texts have.
+        pairs: comparisons of two columns of a row.
+        sums: equations of several columns of a row.
+        row_rules: boolean SQL expressions over one row.
+        references: by column, the column of another dataset in which its values stand.
+        statistics: by column, bounds on its mean, median, quantiles and so on.
         freshness: how old the newest row may be.
         distribution: by column, how far its distribution may be from a reference.
+        row_count: how many rows there are.
+        row_count_anomaly: whether there are about as many rows as in recent runs.
         allow_empty: whether a dataset without rows may pass; by default it fails, as all other rules would hold.
         on_failure: what becomes of data that breaks a rule of severity ERROR, unless the rule itself says so.
         max_quarantine_share: if more than this share of the rows would go to quarantine, nothing goes on: then it is
@@ -221,27 +86,34 @@ class DatasetRules(Section):
             the data itself.
     """
 
-    columns: dict[
-        str, Annotated[SchemaColumn, BeforeValidator(_type_short, json_schema_input_type=LogicalType | SchemaColumn)]
-    ] = Field(default={}, alias="schema")
-    required_columns: list[
-        Annotated[Completeness, BeforeValidator(_column_short, json_schema_input_type=str | Completeness)]
-    ] = []
-    unique_columns: list[
-        Annotated[Uniqueness, BeforeValidator(_key_short, json_schema_input_type=str | list[str] | Uniqueness)]
-    ] = []
-    range_constraints: dict[
-        str, Annotated[Range, BeforeValidator(_range_short, json_schema_input_type=_Bounds | Range)]
-    ] = {}
-    categorical_constraints: dict[
-        str, Annotated[Category, BeforeValidator(_values_short, json_schema_input_type=list[Any] | Category)]
-    ] = {}
+    columns: dict[str, SchemaColumnForm] = Field(default={}, alias="schema")
+    schema_strict: TableRuleForm = None
+    schema_ordered: TableRuleForm = None
+    required_columns: list[CompletenessForm] = []
+    unique_columns: list[UniquenessForm] = []
+    range_constraints: dict[str, RangeForm] = {}
+    categorical_constraints: dict[str, CategoryForm] = {}
+    patterns: dict[str, PatternForm] = {}
+    lengths: dict[str, TextLengthForm] = {}
+    pairs: list[PairForm] = []
+    sums: list[SumForm] = []
+    row_rules: list[RowExpressionForm] = []
+    references: dict[str, ForeignKeyForm] = {}
+    statistics: dict[str, Statistics] = {}
     freshness: Freshness | None = None
     distribution: dict[str, Distribution] = {}
+    row_count: RowCountForm | None = None
+    row_count_anomaly: RowCountAnomalyForm = None
     allow_empty: bool = False
     on_failure: OnFailure = "block"
     max_quarantine_share: float = Field(default=0.1, gt=0, le=1)
     sensitive: list[str] = []
+
+    @model_validator(mode="after")
+    def _schema_is_there(self) -> DatasetRules:
+        if (self.schema_strict or self.schema_ordered) and not self.columns:
+            raise ValueError("schema_strict and schema_ordered need a schema: the columns that may be there")
+        return self
 
 
 ValidationFile = dict[str, DatasetRules]

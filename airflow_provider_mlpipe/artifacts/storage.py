@@ -106,6 +106,46 @@ class Storage:
             finally:
                 temporary.unlink(missing_ok=True)
 
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a small file unless there is one; of several writers at once exactly one is told True.
+
+        Raises:
+            PublishError: the storage refused, or is a bucket that knows no conditional writes.
+        """
+        with self.publishing(name):
+            return (
+                _create_on_disk(Path(self.path(name)), content) if self.is_local else self._put_if_absent(name, content)
+            )
+
+    def _put_if_absent(self, name: str, content: bytes) -> bool:
+        """Have the bucket decide: pyarrow knows no conditional write."""
+        try:
+            import boto3
+            from botocore.exceptions import BotoCoreError, ClientError
+        except ImportError as error:
+            raise PublishError.failed(
+                join(self.uri, name), "creating a file once on S3 needs the extra [s3]"
+            ) from error
+
+        options, (bucket, key) = self.options, self.path(name).split("/", 1)
+        client = boto3.client(
+            "s3",
+            endpoint_url=options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None,
+            region_name=options.region or os.environ.get("AWS_REGION", "us-east-1"),
+            aws_access_key_id=options.access_key or None,
+            aws_secret_access_key=options.secret_key or None,
+            aws_session_token=options.session_token or None,
+        )
+        try:
+            client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}:
+                return False
+            raise PublishError.failed(join(self.uri, name), redact(str(error))) from error
+        except BotoCoreError as error:
+            raise PublishError.failed(join(self.uri, name), redact(str(error))) from error
+        return True
+
     def names(self) -> dict[str, float]:
         """Return the files directly below the root, with their modification time in seconds since the epoch."""
         import pyarrow.fs as pafs
@@ -162,6 +202,24 @@ def local_path(uri: str) -> str:
             hint="Use a local path, file:// or s3://.",
         )
     return unquote(parsed.path)
+
+
+def _create_on_disk(target: Path, content: bytes) -> bool:
+    """Give a complete file its name by a link, which fails if the name is taken."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(temporary, target)
+        sync_folder(target.parent)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 def sync_folder(folder: Path) -> None:

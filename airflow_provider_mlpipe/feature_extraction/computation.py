@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.engines import quote
-from airflow_provider_mlpipe.errors import FeatureError, redact, samples
+from airflow_provider_mlpipe.engines import refusal
+from airflow_provider_mlpipe.errors import EngineUnavailableError, FeatureError, samples
 from airflow_provider_mlpipe.feature_extraction import compile as compiler
 from airflow_provider_mlpipe.feature_extraction.moments import Moments
 
@@ -17,17 +17,14 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from airflow_provider_mlpipe.engines import DuckDBEngine
+    from airflow_provider_mlpipe.engines import Engine
     from airflow_provider_mlpipe.feature_extraction.chunks import Chunk
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
     from airflow_provider_mlpipe.feature_extraction.proof import Sight
 
-__all__ = ["Computation", "arrow_schema", "computing", "stamped", "stream"]
+__all__ = ["Computation", "arrow_schema", "computing", "stamped"]
 
 _log = logging.getLogger(__name__)
-
-ROWS_AT_A_TIME = 131_072
-"""Rows of a batch on its way out of the engine: one row group."""
 
 _PER_KEY = "mlpipe_per_key"
 
@@ -45,7 +42,7 @@ class Computation:
     def __init__(
         self,
         plan: Plan,
-        engine: DuckDBEngine,
+        engine: Engine,
         schemas: Mapping[str, pa.Schema],
         as_of: datetime | Moments,
         chunk: Chunk | None = None,
@@ -74,18 +71,19 @@ class Computation:
             for n, source in enumerate(plan.sources):
                 aggregated = compiler.events_per_key(plan, source, tables, self._as_of)
                 name, sql = f"{_PER_KEY}_{n}", backend.compile(aggregated)
-                engine.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {sql}")
+                engine.keep(name, sql)
                 per_source[source] = compiler.kept(aggregated, name)
             self._count(backend, tables, per_source)
-            yield from stream(engine, backend.compile(compiler.feature_rows(plan, tables, per_source, self._as_of)))
+            yield from engine.batches(backend.compile(compiler.feature_rows(plan, tables, per_source, self._as_of)))
 
     def _refuse_conflicts(self, backend: Any, tables: Mapping[str, Any]) -> None:  # noqa: ANN401 - ibis has no types
         """A key that stands in an input twice is one thing; with two values of a column in use it is a riddle."""
         for conflict in compiler.conflicts(self._plan, tables, self._as_of):
             sql = backend.compile(conflict.keys)
-            count, found = self._engine.row(f"SELECT count(*), list(k ORDER BY k)[:6] FROM ({sql}) AS t(k)")  # noqa: S608
+            (count,) = self._engine.row(f"SELECT count(*) FROM ({sql}) AS t")  # noqa: S608
             if not count:
                 continue
+            found = [key for (key,) in self._engine.rows(f"SELECT * FROM ({sql}) AS t ORDER BY 1 LIMIT 6")]  # noqa: S608
             need = next(need for need in self._plan.needs if need.role == conflict.role)
             raise FeatureError.because(
                 where=need.where,
@@ -121,26 +119,25 @@ class Computation:
 
 @contextmanager
 def computing(name: str, where: str) -> Iterator[None]:
-    """Turn what the engine says into a FeatureError."""
-    import duckdb
-
+    """Turn what an engine says into a FeatureError, or, if the engine went away, into an EngineUnavailableError."""
     try:
         yield
-    except duckdb.OutOfMemoryException as error:
+    except Exception as error:
+        found = refusal(error)
+        if found is None:
+            raise
+        if found.lost:
+            raise EngineUnavailableError.unreachable(engine="spark", location="", problem=found.problem) from error
+        if found.out_of_memory:
+            raise FeatureError.because(
+                where=where, feature=name, problem=f"ran out of memory: {found.problem}",
+                hint="Raise memory_limit of DuckDB or the memory of Spark's driver and executors, or give a "
+                "temp_directory with more room to spill to.",
+            ) from error  # fmt: skip
         raise FeatureError.because(
-            where=where, feature=name, problem=f"ran out of memory: {_first_line(error)}",
-            hint="Raise memory_limit of the engine, or give it a temp_directory with more room to spill to.",
-        ) from error  # fmt: skip
-    except duckdb.Error as error:
-        raise FeatureError.because(
-            where=where, feature=name, problem=f"could not be computed: {_first_line(error)}",
+            where=where, feature=name, problem=f"could not be computed: {found.problem}",
             hint="The engine refused the data or the declaration; nothing was published.",
         ) from error  # fmt: skip
-
-
-def stream(engine: DuckDBEngine, sql: object) -> pa.RecordBatchReader:
-    """Return the result of a query batch by batch; as a relation, since a DB-API result is copied once more."""
-    return engine.connection.sql(str(sql)).to_arrow_reader(ROWS_AT_A_TIME)
 
 
 def arrow_schema(plan: Plan, key_type: pa.DataType) -> pa.Schema:
@@ -173,7 +170,3 @@ def stamped(batches: Iterator[pa.RecordBatch], schema: pa.Schema, moments: Momen
                 column = batch.column(item.name)
                 columns.append(column if column.type == item.type else column.cast(item.type))
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _first_line(error: Exception) -> str:
-    return redact(str(error).strip().splitlines()[0])

@@ -20,7 +20,7 @@ from airflow_provider_mlpipe.errors import FeatureError, samples
 from airflow_provider_mlpipe.feature_extraction.computation import Computation, computing
 from airflow_provider_mlpipe.feature_extraction.frames import after_last, arrow, filled
 from airflow_provider_mlpipe.feature_extraction.inputs import check_inputs, check_roles, features_without_input
-from airflow_provider_mlpipe.feature_extraction.normalization import fit, transform
+from airflow_provider_mlpipe.feature_extraction.normalization import fit, method_of, transform
 from airflow_provider_mlpipe.feature_extraction.plan import plan
 from airflow_provider_mlpipe.run import instant
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_provider_mlpipe.config import Configured, FeatureSet
-    from airflow_provider_mlpipe.feature_extraction.compile import Missing
+    from airflow_provider_mlpipe.feature_extraction.compile import Method, Missing
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
 
 __all__ = ["FeatureExtractionConfig", "FeatureExtractor"]
@@ -52,14 +52,15 @@ class FeatureExtractionConfig:
             ``derived``, ``features``, ``columns``, ``delay``. Without it, every feature of the catalog whose input
             columns are there.
         aggregation_window: the default window.
-        normalize: whether `normalize_features` does anything.
-        handle_missing: what `handle_missing_values` does: ``impute`` (median), ``zero`` or ``drop`` (the row).
+        normalize: how `normalize_features` scales: ``zscore`` (or True), ``minmax``, ``robust``; False: not at all.
+        handle_missing: what `handle_missing_values` puts in place of nulls: the ``mean``, the ``median`` (or
+            ``impute``), the ``mode``, ``zero``; or ``drop``: the row goes.
     """
 
     feature_definitions: Mapping[str, Any] = field(default_factory=dict)
     aggregation_window: str = "7d"
-    normalize: bool = True
-    handle_missing: Literal["impute", "zero", "drop"] = "impute"
+    normalize: bool | Literal["zscore", "minmax", "robust"] = True
+    handle_missing: Literal["impute", "mean", "median", "mode", "zero", "drop"] = "impute"
 
 
 class FeatureExtractor:
@@ -96,25 +97,26 @@ class FeatureExtractor:
         moment = self._moment(spec, tables, as_of)
         with DuckDBEngine.open() as engine:
             for role, table in tables.items():
-                engine.connection.register(role, table)
+                engine.register(role, table)
             frame = _frame(list(Computation(spec, engine, schemas, moment).batches()), spec, schemas)
         frame.attrs["as_of"] = moment.isoformat()
         return frame
 
     def normalize_features(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return the features scaled to mean 0 and deviation 1; a constant one becomes 0, nulls stay.
+        """Return the features scaled, by default to mean 0 and deviation 1; a constant one becomes 0, nulls stay.
 
         The statistics are those of the given rows, nulls left out, so it may come before or after
         `handle_missing_values`. Keys (``..._id``) and columns without numbers stay as they are.
         """
-        if not self.config.normalize:
+        method = method_of(self._features.model)
+        if method is None:
             _log.info("normalize is off: features are returned as they are")
             return features.copy()
-        return self._transformed(features, normalize=True, missing="keep")
+        return self._transformed(features, method=method, missing="keep")
 
     def handle_missing_values(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return the features with nulls imputed by the median of the given rows, set to 0, or their rows dropped."""
-        return self._transformed(features, normalize=False, missing=self.config.handle_missing)
+        """Return the features with nulls imputed from the given rows, set to 0, or their rows dropped."""
+        return self._transformed(features, method=None, missing=self.config.handle_missing)
 
     def _configured(self, definitions: Mapping[str, Any]) -> Configured[FeatureSet]:
         body = {
@@ -151,8 +153,11 @@ class FeatureExtractor:
     def _moment(self, spec: Plan, tables: Mapping[str, pa.Table], as_of: datetime | str | None) -> datetime:
         if as_of is not None:
             return instant(as_of)
-        role = spec.domain.events
-        found = after_last(tables[role].column(spec.theirs(role, spec.domain.timestamp)))
+        times = [
+            after_last(tables[source.role].column(spec.theirs(source.role, source.timestamp)))
+            for source in spec.sources.values()
+        ]
+        found = max((time for time in times if time is not None), default=None)
         if found is None:
             _log.warning("as_of was not given and there is no event: features are those of users who did nothing")
             return _NO_EVENTS
@@ -161,7 +166,7 @@ class FeatureExtractor:
         return moment
 
     @staticmethod
-    def _transformed(features: pd.DataFrame, *, normalize: bool, missing: Missing) -> pd.DataFrame:
+    def _transformed(features: pd.DataFrame, *, method: Method | None, missing: Missing) -> pd.DataFrame:
         """Fit on a frame and transform it; rows are numbered on the way, as an engine keeps no order."""
         import pyarrow as pa
 
@@ -171,12 +176,10 @@ class FeatureExtractor:
         names = [f"f{n}" for n in positions]
         numbered = pa.table([*columns, pa.array(range(table.num_rows), pa.int64())], names=[*names, _ROW])
         with DuckDBEngine.open() as engine, computing("features", "DataFrame"):
-            engine.connection.register(_VIEW, numbered)
+            engine.register(_VIEW, numbered)
             statistics = fit(engine, _VIEW, numbered.schema, names)
             _log.warning("statistics are those of the %d rows given; a pipeline uses fitted state", table.num_rows)
-            reader = transform(
-                engine, _VIEW, numbered.schema, statistics, order=_ROW, normalize=normalize, missing=missing
-            )
+            reader = transform(engine, _VIEW, numbered.schema, statistics, order=[_ROW], method=method, missing=missing)
             done = reader.read_all()
         result: pd.DataFrame = features.iloc[done.column(_ROW).to_numpy()].copy()
         for position, name in zip(positions, names, strict=True):

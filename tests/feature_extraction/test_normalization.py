@@ -84,7 +84,8 @@ def test_the_first_run_fits_promotes_and_says_so(root, caplog):
     assert warned == [
         (
             "user_features: there was no fitted state, so normalisation was fitted on this run's 4 entities as of "
-            f"{AS_OF.isoformat()} and promoted as {pointer['fit_id']}; later runs use it unchanged"
+            f"{AS_OF.isoformat()} and promoted as {pointer['fit_id']}; later runs use it unchanged. To fit on a stated range: "
+            "mlpipe features fit user_features"
         )
     ]
     assert state["feature_set"] == "user_features"
@@ -97,7 +98,7 @@ def test_the_first_run_fits_promotes_and_says_so(root, caplog):
         "fingerprint": found.artifact.fingerprint,
     }
     assert state["statistics"]["avg_completion_hours"] == {
-        "count": 3, "nulls": 1, "min": 1.0, "max": 6.0, "median": 2.0, "mean": 3.0,
+        "count": 3, "nulls": 1, "min": 1.0, "max": 6.0, "median": 2.0, "mean": 3.0, "q1": 1.5, "q3": 4.0, "mode": 1.0,
         "std": pytest.approx(statistics.pstdev([1.0, 2.0, 6.0])),
     }  # fmt: skip
     assert found.normalized.manifest.details["fit_id"] == pointer["fit_id"]
@@ -122,9 +123,10 @@ def test_a_state_of_other_features_is_refused_before_any_work(root):
         extracted(root, PEOPLE, EVENTS, as_of=next_day, features=FEATURES, normalize=True, aggregation_window="30d")
     message = str(caught.value)
     assert "belongs to another definition of the features" in message
-    assert f"move {root.uri}/user_features/state/current.json away: the next run fits on its own data" in message
+    assert "mlpipe features fit user_features --input ROLE=ARTIFACT ... --from TIME --to TIME, then" in caught.value.hint
+    assert "mlpipe features promote user_features FIT_ID" in caught.value.hint
     assert not list(root.below("user_features/features/20260114T020000Z-20260115T020000Z").names())
-    # Doing what the message says works, and keeps the old state.
+    # Without the pointer the next run fits anew, and the old state stays.
     old, _ = state_files(root)
     root.below("user_features/state").delete("current.json")
     extracted(root, PEOPLE, EVENTS, as_of=next_day, features=FEATURES, normalize=True, aggregation_window="30d")

@@ -261,7 +261,9 @@ class FeatureStore(Section):
     def _readers_that_know_our_files(self) -> FeatureStore:
         kind = self.offline_store.get("type", "duckdb" if not self.offline_store else None)
         if kind not in {"duckdb", "spark"}:
-            raise ValueError(f"offline_store: type is {kind!r}; it is duckdb or spark (or use repo, with a store of yours)")
+            raise ValueError(
+                f"offline_store: type is {kind!r}; it is duckdb or spark (or use repo, with a store of yours)"
+            )
         if kind == "duckdb" and len(self.offline_store) > 1:
             raise ValueError("offline_store: duckdb has no settings here")
         if self.engine == "spark" and kind != "spark":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact
 
-__all__ = ["CREATED", "TIMESTAMP", "Definition", "apply"]
+__all__ = ["CREATED", "TIMESTAMP", "Definition", "apply", "spark_path"]
 
 _log = logging.getLogger(__name__)
 
@@ -98,29 +98,27 @@ class Definition:
         return [f"{self.view}:{name}" for name in self.features]
 
     def digest(self, source: str) -> str:
-        """Return what changes when anything changes that Feast is told."""
+        """Return what changes when anything changes that Feast is told.
+
+        Args:
+            source: where the offline data are, and who reads them.
+        """
         facts = {**vars(self), "ttl": self.ttl.total_seconds(), "columns": list(self.columns.items()), "source": source}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
-    def objects(self, pattern: str) -> list[Any]:
+    def objects(self, pattern: str, *, by_spark: bool = False) -> list[Any]:
         """Return Feast's objects.
 
         Args:
             pattern: the offline data's files.
+            by_spark: whether Feast reads them by Spark, which takes other sources than its other stores.
         """
-        from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
-        from feast.data_format import ParquetFormat
+        from feast import Entity, FeatureService, FeatureView, Field, ValueType
         from feast.types import from_value_type
 
         kinds = {name: ValueType[kind] for name, kind in self.columns.items()}
         entity = Entity(name=self.entity, join_keys=[self.entity], value_type=kinds[self.entity])
-        source = FileSource(
-            name=f"{self.view}_source",
-            path=pattern,
-            file_format=ParquetFormat(),
-            timestamp_field=TIMESTAMP,
-            created_timestamp_column=CREATED if self.created else "",
-        )
+        source = self._source(pattern, by_spark=by_spark)
         schema = [
             Field(name=name, dtype=from_value_type(kind), description=self.texts.get(name, ""))
             for name, kind in kinds.items()
@@ -132,7 +130,7 @@ class Definition:
             source=source,
             ttl=self.ttl,
             online=True,
-            tags={**self.tags, _DIGEST_TAG: self.digest(pattern)},
+            tags={**self.tags, _DIGEST_TAG: self.digest(_read_by(pattern, by_spark=by_spark))},
             description=self.description,
             owner=self.owner,
         )
@@ -145,8 +143,40 @@ class Definition:
         )
         return [entity, source, view, service]
 
+    def _source(self, pattern: str, *, by_spark: bool) -> Any:  # noqa: ANN401 - feast has no types
+        times = {"timestamp_field": TIMESTAMP, "created_timestamp_column": CREATED if self.created else ""}
+        name = f"{self.view}_source"
+        if by_spark:
+            from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 
-def apply(store: Any, definition: Definition, pattern: str, *, complete: bool) -> bool:  # noqa: ANN401 - feast has no types
+            return SparkSource(name=name, path=spark_path(pattern), file_format="parquet", **times)
+        from feast import FileSource
+        from feast.data_format import ParquetFormat
+
+        return FileSource(name=name, path=pattern, file_format=ParquetFormat(), **times)
+
+
+def spark_path(path: str) -> str:
+    """Return a path as Spark names it: buckets are reached by the ``s3a`` file system.
+
+    >>> spark_path("s3://lake/_feast/offline/view/*.parquet")
+    's3a://lake/_feast/offline/view/*.parquet'
+    """
+    return f"s3a://{path.removeprefix('s3://')}" if path.startswith("s3://") else path
+
+
+def _read_by(pattern: str, *, by_spark: bool) -> str:
+    return f"spark {pattern}" if by_spark else pattern
+
+
+def apply(
+    store: Any,  # noqa: ANN401 - feast has no types
+    definition: Definition,
+    pattern: str,
+    *,
+    complete: bool,
+    by_spark: bool = False,
+) -> bool:
     """Tell Feast, if there is anything new to tell, and return whether there was.
 
     Args:
@@ -154,6 +184,7 @@ def apply(store: Any, definition: Definition, pattern: str, *, complete: bool) -
         definition: what to tell.
         pattern: the offline data's files.
         complete: whether the online store has its table; it is made again otherwise.
+        by_spark: whether Feast reads the offline data by Spark.
 
     Raises:
         StoreRejectedError: another view has the same entity with keys of another type.
@@ -164,10 +195,11 @@ def apply(store: Any, definition: Definition, pattern: str, *, complete: bool) -
         present = store.registry.get_feature_view(definition.view, store.project)
     except FeastObjectNotFoundException:
         present = None
-    if present is not None and complete and present.tags.get(_DIGEST_TAG) == definition.digest(pattern):
+    digest = definition.digest(_read_by(pattern, by_spark=by_spark))
+    if present is not None and complete and present.tags.get(_DIGEST_TAG) == digest:
         return False
     _refuse_other_keys(store, definition)
-    store.apply(definition.objects(pattern))
+    store.apply(definition.objects(pattern, by_spark=by_spark))
     what = "Registered" if present is None else "Changed"
     _log.info("%s feature view %s (%d features) in Feast", what, definition.view, len(definition.features))
     return True

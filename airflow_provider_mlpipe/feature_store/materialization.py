@@ -17,7 +17,7 @@ from airflow_provider_mlpipe.feature_store.definitions import Definition, apply
 from airflow_provider_mlpipe.feature_store.locks import held, remove_leftovers
 from airflow_provider_mlpipe.feature_store.offline import OfflineData
 from airflow_provider_mlpipe.feature_store.online import connect
-from airflow_provider_mlpipe.feature_store.settings import Settings
+from airflow_provider_mlpipe.feature_store.settings import SPARK_ENGINE, Settings
 from airflow_provider_mlpipe.feature_store.translation import translated, unprinted
 from airflow_provider_mlpipe.observability.metrics import Metrics, Stopwatch
 from airflow_provider_mlpipe.run import instant
@@ -191,7 +191,7 @@ def ready(settings: Settings, definition: Definition, artifact: Artifact) -> Any
         with translated(settings.secrets, doing=f"register {definition.view!r}, made from {artifact.uri}"):
             complete = guard.has_table(settings, opened.project, definition.view)
             if settings.repository is None:
-                apply(opened, definition, pattern, complete=complete)
+                apply(opened, definition, pattern, complete=complete, by_spark=settings.by_spark)
             else:
                 repository.check(opened, definition, settings.repository.folder, complete=complete)
             _heal(opened, definition.view)
@@ -261,9 +261,23 @@ def put_online(
     if config.online_store.type == "redis":
         # Its store skips rows whose time is online already, so that corrected values of a rerun would not arrive.
         config.online_store.skip_dedup = overwrite
+    if config.batch_engine_config == SPARK_ENGINE:
+        _start_spark(config)
     try:
         with unprinted():
             opened.materialize(start, end, feature_views=[view])
     finally:
         config.offline_store.only = None
     opened.refresh_registry()
+
+
+def _start_spark(config: Any) -> None:  # noqa: ANN401 - feast has no types
+    """Make the session of the offline store's settings the active one, which Feast's engine takes.
+
+    By itself the engine would hand its own configuration to Spark as it is, and end up on a Spark of this machine.
+    """
+    from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
+        get_spark_session_or_start_new_with_repoconfig,
+    )
+
+    get_spark_session_or_start_new_with_repoconfig(config.offline_store)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Storage
     from airflow_provider_mlpipe.config import FeatureStore
 
-__all__ = ["FOLDER", "Settings"]
+__all__ = ["FOLDER", "SPARK_ENGINE", "WHERE", "Settings"]
 
 FOLDER = "_feast"
 """Below the artifact root: the registry, the online store and the offline data, unless they are elsewhere."""
@@ -29,10 +29,27 @@ FOLDER = "_feast"
 WHERE = "feature_store"
 
 _OFFLINE_STORE = "airflow_provider_mlpipe.feature_store.feast_offline.MlpipeOfflineStore"
+SPARK_ENGINE = {"type": "spark.engine"}
+"""Feast's Spark engine, as its configuration wants it: it would take any more keys for settings of Spark's."""
+
+_SPARK_STORE = "airflow_provider_mlpipe.feature_store.feast_spark.MlpipeSparkOfflineStore"
+_POSTGRES_STORE = "airflow_provider_mlpipe.feature_store.feast_postgres.MlpipePostgresOnlineStore"
 _REGISTRY_STORE = "airflow_provider_mlpipe.feature_store.feast_registry.AtomicFileRegistryStore"
+
+_SPARK_SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.parquet.mergeSchema": "true"}
+"""Of a session that Feast makes, unless the settings say otherwise: a window does not move with the machine's zone, and
+a feature added today does not make the past unreadable."""
 
 SQLITE_WAIT_SECONDS = 60
 """How long a registry on SQLite waits for another writer; Feast's writes to it take milliseconds."""
+
+
+_CLIENTS = {
+    "redis": (("redis",), "redis"),
+    "postgres": (("psycopg", "psycopg_pool"), "postgres"),
+    "dynamodb": (("boto3", "aiobotocore"), "aws"),
+}
+"""By kind of online store: what Feast imports for it, and the extra of Feast's that brings it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +62,7 @@ class Settings:
         online: Feast's settings of the online store, complete.
         root: the artifact root, which holds the offline data.
         engine: Feast's name of the compute engine that writes online.
+        spark: Feast's settings of its Spark store, if that reads the offline data; else empty.
         repository: the existing Feast repository that all this comes from, if it does.
     """
 
@@ -54,6 +72,7 @@ class Settings:
     online: dict[str, Any] = field(repr=False)
     root: Storage
     engine: str = ENGINE
+    spark: dict[str, Any] = field(default_factory=dict, repr=False)
     repository: Repository | None = None
 
     @classmethod
@@ -64,7 +83,7 @@ class Settings:
             ConfigError: the artifact root is a bucket, which cannot hold a registry or an online store, and the
                 section names none; or a place is named that cannot work.
         """
-        engine = ENGINE if store.engine == "arrow" else "local"
+        engine = {"arrow": ENGINE, "stock": "local", "spark": SPARK_ENGINE["type"]}[store.engine]
         if store.repo:
             found = Repository.read(store.repo)
             return cls(
@@ -85,7 +104,13 @@ class Settings:
             online=online,
             root=root,
             engine=engine,
+            spark=_spark(store),
         )
+
+    @property
+    def by_spark(self) -> bool:
+        """Whether Feast reads the offline data by Spark."""
+        return bool(self.spark)
 
     @property
     def online_type(self) -> str:
@@ -100,7 +125,7 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must not stand in a message."""
-        return hidden_values({"registry": self.registry, **self.online})
+        return hidden_values({"registry": self.registry, **self.online, **self.spark.get("spark_conf", {})})
 
     def lock_for_writing(self, view: str) -> Path:
         """The lock of whoever writes online: per file for SQLite, which has one writer, else per view."""
@@ -137,14 +162,15 @@ class Settings:
             from pydantic import ValidationError
 
             _check_type(self.online_type)
+            _check_client(self.online_type)
             try:
                 config = RepoConfig(
                     project=self.project,
                     provider="local",
                     registry=self._registry_config(),
-                    online_store=dict(self.online),
-                    batch_engine=self.engine,
-                    offline_store={"type": _OFFLINE_STORE, "s3": self.root.options},
+                    online_store=self._online_config(),
+                    batch_engine=self._engine_config(),
+                    offline_store=self._offline_config(),
                     # Short transactions leave room for readers of SQLite; larger ones only cost memory elsewhere.
                     materialization={"online_write_batch_size": 1_000 if self.online_type == "sqlite" else 10_000},
                     entity_key_serialization_version=3,
@@ -168,8 +194,8 @@ class Settings:
         if writing:
             repository.refuse_unwritable()
             config.registry_config = {**registry, **self._registry_config()}
-            config.offline_config = {"type": _OFFLINE_STORE, "s3": self.root.options}
-            config.batch_engine_config = self.engine
+            config.offline_config = self._offline_config()
+            config.batch_engine_config = self._engine_config()
             config.materialization_config.online_write_batch_size = 1_000 if self.online_type == "sqlite" else 10_000
         return config
 
@@ -186,6 +212,17 @@ class Settings:
                     problem=f"cannot create {folder}: {error.strerror}",
                     hint="Give registry and online_store places that can be written to.",
                 ) from error
+
+    def _online_config(self) -> dict[str, Any]:
+        return {**self.online, "type": _POSTGRES_STORE} if self.online_type == "postgres" else dict(self.online)
+
+    def _offline_config(self) -> dict[str, Any]:
+        if self.by_spark:
+            return {**self.spark, "type": _SPARK_STORE}
+        return {"type": _OFFLINE_STORE, "s3": self.root.options}
+
+    def _engine_config(self) -> str | dict[str, Any]:
+        return dict(SPARK_ENGINE) if self.engine == SPARK_ENGINE["type"] else self.engine
 
     def _registry_config(self) -> dict[str, Any]:
         # Without the last key, readers are refused for as long as a materialisation runs.
@@ -217,6 +254,13 @@ def _online(store: FeatureStore, root: Storage) -> dict[str, Any]:
         else:
             online["path"] = local_path(str(online["path"]))
     return online
+
+
+def _spark(store: FeatureStore) -> dict[str, Any]:
+    if store.offline_store.get("type") != "spark":
+        return {}
+    given = {str(name): str(value) for name, value in (store.offline_store.get("spark_conf") or {}).items()}
+    return {**store.offline_store, "spark_conf": {**_SPARK_SESSION, **given}}
 
 
 def _registry(store: FeatureStore, root: Storage) -> tuple[str, bool]:
@@ -267,6 +311,21 @@ def _check_type(kind: str) -> None:
     if kind not in ONLINE_STORE_CLASS_FOR_TYPE and "." not in kind:
         raise ConfigError.unknown_name(
             where=f"{WHERE}.online_store", kind="type of online store", name=kind, known=ONLINE_STORE_CLASS_FOR_TYPE
+        )
+
+
+def _check_client(kind: str) -> None:
+    """Refuse a store whose client is not installed: Feast would fail on the import, wherever it comes to it."""
+    import importlib.util
+
+    modules, extra = _CLIENTS.get(kind, ((), ""))
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError.invalid(
+            where=WHERE,
+            key="feature_store.online_store.type",
+            problem=f"{kind!r} needs {', '.join(missing)}, which is not installed",
+            hint=f"pip install 'feast[{extra}]'",
         )
 
 

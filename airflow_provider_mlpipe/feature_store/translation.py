@@ -49,6 +49,8 @@ _UNAVAILABLE = frozenset(
 _REJECTED = frozenset({"redis.exceptions.AuthenticationError", "redis.exceptions.AuthorizationError"})
 """Of those, the ones (by inheritance) that a later try does not help."""
 
+_PYTHON_ERROR = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Timeout)\b.*)$", re.MULTILINE)
+
 _LASTING = re.compile(
     r"no such (table|column)|password authentication failed|does not exist|permission denied|unable to open database"
     r"|readonly database|has no column|access denied",
@@ -169,6 +171,9 @@ def _ours(error: Exception, secrets: tuple[str, ...], doing: str, refusal: type[
     names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
     text = hide(str(error) or type(error).__name__, secrets)
     text = text.partition("\n[SQL:")[0].partition("\n(Background on")[0].strip()
+    if any(name.startswith("pyspark.") for name in names):
+        text = _raised_by_worker(text)
+        names |= {name for name in _UNAVAILABLE if text.startswith(f"{name}:")}
     message = f"the feature store could not {doing}: {type(error).__name__}: {text[:1000]}"
     passing = bool(names & _UNAVAILABLE) or isinstance(error, (ConnectionError, TimeoutError))
     if passing and not names & _REJECTED and not _LASTING.search(text):
@@ -176,6 +181,16 @@ def _ours(error: Exception, secrets: tuple[str, ...], doing: str, refusal: type[
             message, hint="Check that the registry and the online store are up; then try again."
         )
     return refusal(message, hint="Compare the feature_store section with what the registry and the online store say.")
+
+
+def _raised_by_worker(text: str) -> str:
+    r"""Return the last error that a report of Spark's names, without the stacks of two languages around it.
+
+    >>> _raised_by_worker("Job aborted\nTraceback (most recent call last):\n  File x\nValueError: no\n\tat java.Y")
+    'ValueError: no'
+    """
+    found = _PYTHON_ERROR.findall(text)
+    return str(found[-1]) if found and "Traceback" in text else text
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:

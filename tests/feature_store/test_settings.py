@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,12 @@ from airflow_provider_mlpipe.artifacts import S3Options, Storage
 from airflow_provider_mlpipe.config import FeatureStore
 from airflow_provider_mlpipe.errors import ConfigError, StoreRejectedError, StoreUnavailableError
 from airflow_provider_mlpipe.feature_store import open_store
+from airflow_provider_mlpipe.feature_store.definitions import Definition
 from airflow_provider_mlpipe.feature_store.locks import held
 from airflow_provider_mlpipe.feature_store.settings import Settings
-from airflow_provider_mlpipe.feature_store.translation import hidden_values, hide, translated
+from airflow_provider_mlpipe.feature_store.translation import hidden_values, hide, quiet, translated
 from tests import servers
+from tests.feature_store.feature_artifacts import features, scores
 
 BUCKET = Storage("s3://lake/features", S3Options(endpoint_url="http://127.0.0.1:1"))
 SECRET = servers.PASSWORD
@@ -133,3 +136,56 @@ def test_importing_the_room_is_light() -> None:
     program = f"import sys, airflow_provider_mlpipe.feature_store; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+SPARK = {
+    "type": "spark",
+    "spark_conf": {"spark.master": "spark://cluster:7077", "spark.hadoop.fs.s3a.secret.key": SECRET},
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"offline_store": {"type": "bigquery"}}, "type is 'bigquery'; it is duckdb or spark"),
+        ({"offline_store": {"spark_conf": {}}}, "type is None; it is duckdb or spark"),
+        ({"offline_store": {"type": "duckdb", "staging_location": "x"}}, "duckdb has no settings here"),
+        ({"engine": "spark"}, "engine: spark needs offline_store: {type: spark, ...}"),
+        ({"engine": "spark", "offline_store": SPARK}, "SQLite has one writer; give a server"),
+        ({"repo": "x", "offline_store": SPARK}, "repo says where Feast is, and so does offline_store"),
+    ],
+)
+def test_stores_and_engines_that_do_not_go_together(section: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace("{", r"\{").replace("}", r"\}")):
+        FeatureStore.model_validate(section)
+
+
+def test_on_spark_feast_gets_its_own_settings_and_sources(root: Storage) -> None:
+    online = {"type": "redis", "connection_string": "cache:6379"}
+    settings = Settings.of(FeatureStore(engine="spark", offline_store=SPARK, online_store=online), root)
+    assert settings.by_spark
+    assert SECRET in settings.secrets
+    assert SECRET not in repr(settings)
+    conf = settings.spark["spark_conf"]
+    assert (conf["spark.master"], conf["spark.sql.session.timeZone"]) == ("spark://cluster:7077", "UTC")
+    with quiet():  # Feast says of its Spark sources that they are experimental
+        source = Definition.of(features(root, scores(2))).objects("s3://lake/x/*.parquet", by_spark=True)[1]
+    assert (type(source).__name__, source.path, source.file_format) == (
+        "SparkSource",
+        "s3a://lake/x/*.parquet",
+        "parquet",
+    )
+    assert (source.timestamp_field, source.created_timestamp_column) == ("event_timestamp", "created_timestamp")
+
+
+def test_a_store_whose_client_is_not_installed_says_what_to_install(
+    root: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "aiobotocore" else find(name, *more)
+    )
+    dynamo = FeatureStore(online_store={"type": "dynamodb", "region": "eu-west-1"})
+    with pytest.raises(ConfigError, match="'dynamodb' needs aiobotocore, which is not installed") as caught:
+        open_store(dynamo, root)
+    assert caught.value.hint == "pip install 'feast[aws]'"

@@ -9,6 +9,7 @@ from airflow_provider_mlpipe.config import dataset_rules
 from airflow_provider_mlpipe.engines import DuckDBEngine
 from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.frame import Frame
+from airflow_provider_mlpipe.validation.masking import Masking
 from airflow_provider_mlpipe.validation.rules import rules_of
 from airflow_provider_mlpipe.validation.stage import count_results, judge_frame
 from airflow_provider_mlpipe.validation.tables import arrow_table
@@ -74,7 +75,8 @@ class DataValidator:
         table = arrow_table(data_frame, whole)
         with DuckDBEngine.open(self._engine) as opened:
             judgement, _ = judge_frame(Frame.of_table(opened, table), listed, DATASET)
-        results = in_report_order(judgement.results)
+        masking = Masking.of(rules, listed, table.schema.names)
+        results = in_report_order(masking.results(judgement.results))
         counts = count_results(results, table.num_rows)
         self._report = report_text(DATASET, results, counts, complete=True)
         return not any(result.blocks for result in results), list(results)

@@ -14,11 +14,13 @@ import re
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
 from airflow_provider_mlpipe.validation.wording import number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from airflow_provider_mlpipe.config import Configured, DatasetRules
     from airflow_provider_mlpipe.validation.findings import Sample
     from airflow_provider_mlpipe.validation.rules import Rule
     from airflow_provider_mlpipe.validation.verdict import RuleResult
@@ -48,6 +50,23 @@ class Masking:
     def __init__(self, sensitive: Collection[str], rules: Iterable[Rule] = ()) -> None:
         self._columns = frozenset(sensitive)
         self._rules = {rule.rule_id: rule for rule in rules if self._columns.intersection(rule.reads)}
+
+    @classmethod
+    def of(cls, configured: Configured[DatasetRules], rules: Iterable[Rule], names: Collection[str]) -> Masking:
+        """Return the masking of a dataset.
+
+        Raises:
+            ConfigError: a sensitive column is not there, but one that is called nearly the same: masking nothing
+                because of a typing mistake would be noticed when it is too late.
+        """
+        for place, name in enumerate(configured.model.sensitive):
+            if name not in names and (guess := did_you_mean(name, names)):
+                raise ConfigError.invalid(
+                    where=configured.where("sensitive", place), key="sensitive",
+                    problem=f"the data has no column {name!r}.{guess}",
+                    hint="Name the column as the data does; a column that is rightly not there may stay in the list.",
+                )  # fmt: skip
+        return cls(configured.model.sensitive, rules)
 
     def results(self, results: Sequence[RuleResult]) -> tuple[RuleResult, ...]:
         """Return the results without values of sensitive columns."""
@@ -89,7 +108,7 @@ class Masking:
         return replace(
             result,
             samples=samples,
-            text=_text(rule),
+            text=self.message(_text(rule)),
             found=self._found(result, counts=rule.by_row or rule.kind in _TELLS_NO_VALUE - {"drift"}),
             observed=result.observed if tells_none else None,
             shape=_numbered(result.shape),
@@ -126,8 +145,16 @@ class Masking:
         rule = self._rules.get(document.get("meta", {}).get("mlpipe", {}).get("rule_id"))
         if rule is None:
             return document
-        arguments = {name: _masked(value) if name in _LISTS else value for name, value in document["kwargs"].items()}
-        return {**document, "kwargs": arguments, "notes": _text(rule)}
+        arguments = {name: self._argument(name, value) for name, value in document["kwargs"].items()}
+        meta = document["meta"]
+        told = {name: self.message(value) if isinstance(value, str) else value for name, value in meta["mlpipe"].items()}
+        notes = self.message(_text(rule))
+        return {**document, "kwargs": arguments, "notes": notes, "meta": {**meta, "mlpipe": told}}
+
+    def _argument(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        if name in _LISTS:
+            return _masked(value)
+        return self.message(value) if isinstance(value, str) else value
 
     def _evaluated(self, document: dict[str, Any]) -> dict[str, Any]:
         configuration = document["expectation_config"]

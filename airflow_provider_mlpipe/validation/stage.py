@@ -17,6 +17,7 @@ from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.frame import Frame
 from airflow_provider_mlpipe.validation.freshness import hours_before
 from airflow_provider_mlpipe.validation.library import load_great_expectations
+from airflow_provider_mlpipe.validation.masking import Masking
 from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
 from airflow_provider_mlpipe.validation.rules import Fresh, rules_of
 from airflow_provider_mlpipe.validation.samples import json_clean
@@ -65,20 +66,21 @@ def validate(
     stopwatch = Stopwatch()
     as_of = instant(as_of)
     listed = rules_of(rules, as_of)
+    masking = Masking.of(rules, listed, artifact.schema.names)
     with DuckDBEngine.open(engine) as opened:
         try:
             judgement, scan = judge_frame(Frame.of_artifact(opened, artifact), listed, rules.name)
         except Exception as error:
-            raise _mapped(error, artifact) from error
-    results = in_report_order(judgement.results)
+            raise _mapped(error, artifact, masking) from (None if rules.model.sensitive else error)
+    results = in_report_order(masking.results(judgement.results))
     counts = count_results(results, artifact.manifest.rows)
     counts.update(stopwatch.readings())
     report = join(artifact.uri, REPORT)
     verdict = Verdict(artifact=artifact, dataset=rules.name, results=results, counts=counts, report=report)
-    summary = _summary(verdict, rules, as_of, listed, scan.columns.values())
-    artifact.write_beside(SUITE, _json(judgement.suite))
+    summary = _summary(verdict, rules, as_of, listed, scan.columns.values(), masking)
+    artifact.write_beside(SUITE, _json(masking.suite(judgement.suite)))
     artifact.write_beside(REPORT, render(summary).encode())
-    artifact.write_beside(VERDICT, _json(judgement.document({"mlpipe": summary})))
+    artifact.write_beside(VERDICT, _json(masking.validation(judgement.document({"mlpipe": summary}))))
     logger.info("validated %s: %s", redact(artifact.uri), "passed" if verdict.passed else "blocked")
     return verdict
 
@@ -114,6 +116,7 @@ def _summary(
     as_of: datetime,
     listed: Sequence[Rule],
     columns: Iterable[ColumnProfile],
+    masking: Masking,
 ) -> dict[str, Any]:
     """Return what ``_validation.json`` says below ``meta.mlpipe``; the report is drawn from it alone."""
     manifest = verdict.artifact.manifest
@@ -133,7 +136,7 @@ def _summary(
         "freshness": [_freshness(rule, verdict) for rule in listed if isinstance(rule, Fresh)],
         "exact_distinct": verdict.counts["rows_validated"] <= EXACT_ROWS,
         "rules": [result.as_dict() for result in verdict.results],
-        "columns": [column.as_dict() for column in columns],
+        "columns": [masking.column(column.as_dict()) for column in columns],
     }
 
 
@@ -167,7 +170,7 @@ def _clean(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
     return json_clean(value)
 
 
-def _mapped(error: Exception, artifact: Artifact) -> Exception:
+def _mapped(error: Exception, artifact: Artifact, masking: Masking) -> Exception:
     """Return an exception of ours for what the engine or the storage raised."""
     import duckdb
 
@@ -178,7 +181,7 @@ def _mapped(error: Exception, artifact: Artifact) -> Exception:
         return ConfigError.invalid(
             where="engine", key="memory_limit", problem="too little to scan the data", hint="Raise memory_limit."
         )
-    problem = redact(str(error).splitlines()[0]) if str(error) else type(error).__name__
+    problem = redact(masking.message(str(error).splitlines()[0])) if str(error) else type(error).__name__
     return ArtifactError(
         f"artifact {redact(artifact.uri)} cannot be read: {problem}",
         hint="Check that the storage is reachable; if it is, run the stage that wrote it again.",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.config import Severity
-    from airflow_provider_mlpipe.config.validation import OnFailure
+    from airflow_provider_mlpipe.config.rules import OnFailure
     from airflow_provider_mlpipe.observability import Metrics
     from airflow_provider_mlpipe.validation.findings import Sample
 

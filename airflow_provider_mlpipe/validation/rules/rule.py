@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_mlpipe.config import Severity
-    from airflow_provider_mlpipe.config.validation import OnFailure
+    from airflow_provider_mlpipe.config.rules import OnFailure
     from airflow_provider_mlpipe.validation.findings import Finding
     from airflow_provider_mlpipe.validation.frame import Frame
     from airflow_provider_mlpipe.validation.measures import Measure

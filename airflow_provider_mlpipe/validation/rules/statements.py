@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_mlpipe.config import Configured, DatasetRules, Severity
-    from airflow_provider_mlpipe.config.validation import OnFailure
-    from airflow_provider_mlpipe.config.validation import Rule as RuleModel
+    from airflow_provider_mlpipe.config.rules import OnFailure
+    from airflow_provider_mlpipe.config.rules import Rule as RuleModel
 
 __all__ = ["Statements"]
 

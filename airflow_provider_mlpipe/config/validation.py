@@ -10,8 +10,11 @@ Every rule has a short form, and a long form that carries severity and the rest:
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
+from airflow_provider_mlpipe.config.expectations import ExpectationRule
 from airflow_provider_mlpipe.config.row_rules import (
     ForeignKeyForm,
     PairForm,
@@ -78,6 +81,9 @@ class DatasetRules(Section):
         distribution: by column, how far its distribution may be from a reference.
         row_count: how many rows there are.
         row_count_anomaly: whether there are about as many rows as in recent runs.
+        expectations: Great Expectations' core expectations by their own names and arguments.
+        engine: ``scan`` computes what all rules need in a few statements; ``gx`` runs Great Expectations as it is, on
+            pandas, which holds all rows in memory and takes ten times as long or more.
         allow_empty: whether a dataset without rows may pass; by default it fails, as all other rules would hold.
         on_failure: what becomes of data that breaks a rule of severity ERROR, unless the rule itself says so.
         max_quarantine_share: if more than this share of the rows would go to quarantine, nothing goes on: then it is
@@ -104,6 +110,8 @@ class DatasetRules(Section):
     distribution: dict[str, Distribution] = {}
     row_count: RowCountForm | None = None
     row_count_anomaly: RowCountAnomalyForm = None
+    expectations: list[ExpectationRule] = []
+    engine: Literal["scan", "gx"] = "scan"
     allow_empty: bool = False
     on_failure: OnFailure = "block"
     max_quarantine_share: float = Field(default=0.1, gt=0, le=1)

@@ -41,6 +41,7 @@ class Finding:
         shape: of drift: labels of the bins or categories, and their expected and actual shares.
         detail: what else there is to say, as a clause.
         problem: why the rule could not run, as a sentence; then nothing else counts.
+        result: what Great Expectations itself said, where it ran the rule on pandas.
         skipped: why it does not apply, as a sentence; then nothing else counts.
     """
 
@@ -53,6 +54,7 @@ class Finding:
     shape: dict[str, list[Any]] | None = None
     problem: str = ""
     skipped: str = ""
+    result: Any = field(default=None, repr=False)
 
     def checked(self, rows: int) -> int:
         """Return how many of `rows` the rule looked at."""

@@ -105,6 +105,8 @@ def judge(
     finding: Finding,
 ) -> Any:  # noqa: ANN401
     """Return GX's ExpectationValidationResult of one rule."""
+    if finding.result is not None:
+        return finding.result
     if finding.problem:
         return ExpectationValidationResult(
             success=False,

@@ -29,5 +29,7 @@ def offending(frame: Frame, rule: Rule) -> Condition | None:
     """
     if not isinstance(rule, RowRule) or any(name not in frame.names for name in rule.reads) or rule.problem(frame):
         return None
+    if not rule.in_sql(frame):
+        return None
     sql, parameters = rule.offending(frame)
     return f"coalesce(({sql}), false)", parameters

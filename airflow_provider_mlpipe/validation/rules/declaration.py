@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_mlpipe.validation.rules import (
     choices,
     distribution,
+    expected,
     fresh,
     logical,
     presence,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILIES", "rules_of"]
 
-FAMILIES = (logical, presence, uniqueness, ranges, choices, fresh, distribution)
+FAMILIES = (logical, presence, uniqueness, ranges, choices, fresh, distribution, expected)
 """Every family of rules, in the order in which they are listed: each has a function ``stated``."""
 
 _RANK = {"ERROR": 0, "WARNING": 1, "INFO": 2}

@@ -16,6 +16,8 @@ __all__ = ["check"]
 def check(artifact: Artifact) -> None:
     """Pass if every input of the artifact, and theirs, is still what it was and has a passed verdict.
 
+    What rows were taken out of may have failed: the verdict on the rows that were left vouches for them (ADR 5).
+
     Raises:
         GateClosedError: one has not; names it, why, and what to do.
         ArtifactError: the storage does not answer, so nothing can be said.
@@ -26,19 +28,30 @@ def check(artifact: Artifact) -> None:
     if not artifact.manifest.inputs:
         hint = "extract the features from validated artifacts (mlpipe extract)"
         raise _closed(artifact, "its manifest names no inputs, so nothing says what it was computed from", hint)
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, bool]] = set()
     waiting = [(source, artifact) for source in artifact.manifest.inputs]
     while waiting:
         source, user = waiting.pop()
-        if (source.uri, source.fingerprint) in seen:
+        # The same input may be vouched for on one way here and not on another.
+        vouched = _vouched(source, user)
+        if (source.uri, source.fingerprint, vouched) in seen:
             continue
-        seen.add((source.uri, source.fingerprint))
-        found = _passed(source, user, artifact)
+        seen.add((source.uri, source.fingerprint, vouched))
+        found = _passed(source, user, artifact, vouched=vouched)
         waiting += [(above, found) for above in found.manifest.inputs]
 
 
-def _passed(source: Input, user: Artifact, artifact: Artifact) -> Artifact:
-    """Return the input, if it is what it was and has passed."""
+def _vouched(source: Input, user: Artifact) -> bool:
+    """Whether `user` is what was left of `source` after bad rows were taken out, and has itself passed."""
+    taken = user.manifest.details.get("quarantine")
+    origin = taken.get("of") if isinstance(taken, dict) else None
+    if origin != {"uri": source.uri, "fingerprint": source.fingerprint}:
+        return False
+    return (user.verdict() or {}).get("passed") is True
+
+
+def _passed(source: Input, user: Artifact, artifact: Artifact, *, vouched: bool) -> Artifact:
+    """Return the input, if it is what it was and has passed, or `user` vouches for it."""
     place = redact(source.uri)
     again = f"mlpipe validate {place}"
     try:
@@ -51,6 +64,8 @@ def _passed(source: Input, user: Artifact, artifact: Artifact) -> Artifact:
             f"it has changed since: the features were computed from {source.fingerprint}, it is {found.fingerprint} now"
         )
         raise _closed(artifact, why, f"{again}, then extract the features again", source)
+    if vouched:
+        return found
     try:
         verdict = found.verdict()
     except ArtifactError as error:

@@ -111,10 +111,10 @@ def code(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return prose in which only what stands in single backticks is markup.
+    r"""Return prose in which only what stands in single backticks is markup.
 
     >>> escaped("`age` is *not* <b>")
-    '`age` is \\\\*not\\\\* &lt;b&gt;'
+    '`age` is \\*not\\* &lt;b&gt;'
     """
     line = " ".join(str(text).split())
     parts, end = [], 0

@@ -179,9 +179,7 @@ def _free(name: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _judged(
-    frame: Frame, artifact: Artifact, breaking: Sequence[Breaking]
-) -> Iterator[tuple[_Placed, Any, Any]]:
+def _judged(frame: Frame, artifact: Artifact, breaking: Sequence[Breaking]) -> Iterator[tuple[_Placed, Any, Any]]:
     """Yield every batch with the indices of its bad rows, and with which rules each of those breaks."""
     import numpy as np
 
@@ -214,7 +212,11 @@ def _without(placed: _Placed, indices: Any) -> pa.RecordBatch:  # noqa: ANN401 -
 
 
 def _with_reasons(
-    placed: _Placed, indices: Any, broken: Any, breaking: Sequence[Breaking], schema: pa.Schema  # noqa: ANN401
+    placed: _Placed,
+    indices: Any,
+    broken: Any,
+    breaking: Sequence[Breaking],
+    schema: pa.Schema,  # noqa: ANN401
 ) -> pa.RecordBatch:
     """Return the bad rows of a batch, each with its position and its reasons."""
     import pyarrow as pa
@@ -289,9 +291,7 @@ def _stream(artifact: Artifact) -> pa.RecordBatchReader:
 
     from airflow_provider_mlpipe.artifacts.writer import plain_batch, plain_schema
 
-    fields = [
-        pa.field(f"g{place}", _readable(kind)) for place, kind in enumerate(plain_schema(artifact.schema).types)
-    ]
+    fields = [pa.field(f"g{place}", _readable(kind)) for place, kind in enumerate(plain_schema(artifact.schema).types)]
     schema = pa.schema([*fields, pa.field("position", pa.int64())])
 
     def batches() -> Iterator[pa.RecordBatch]:

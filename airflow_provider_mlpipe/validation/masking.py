@@ -79,7 +79,7 @@ class Masking:
         return {name: fact if name in _COLUMN_FACTS else None for name, fact in facts.items()}
 
     def suite(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return a suite as JSON, its lists of sensitive values masked. It loads, but judges only what is not masked."""
+        """Return a suite as JSON, its lists of sensitive values masked: it loads, and judges what is not masked."""
         if not self._columns:
             return document
         return {**document, "expectations": [self._expectation(each) for each in document["expectations"]]}
@@ -147,7 +147,7 @@ class Masking:
             return document
         arguments = {name: self._argument(name, value) for name, value in document["kwargs"].items()}
         meta = document["meta"]
-        told = {name: self.message(value) if isinstance(value, str) else value for name, value in meta["mlpipe"].items()}
+        told = {name: self.message(fact) if isinstance(fact, str) else fact for name, fact in meta["mlpipe"].items()}
         notes = self.message(_text(rule))
         return {**document, "kwargs": arguments, "notes": notes, "meta": {**meta, "mlpipe": told}}
 
@@ -181,8 +181,10 @@ class Masking:
 
 def _text(rule: Rule) -> str:
     """Return the rule in plain words, without the values that it lists."""
-    listed = {field.name for field in fields(rule)} & {"values"}
-    return replace(rule, **dict.fromkeys(listed, (MASK,))).text if listed else rule.text
+    if any(field.name == "values" for field in fields(rule)):
+        masked: dict[str, Any] = {"values": (MASK,)}
+        return replace(rule, **masked).text
+    return rule.text
 
 
 def _values_masked(item: Any) -> Any:  # noqa: ANN401 - an item of GX's lists of unexpected values

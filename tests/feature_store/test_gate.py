@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_mlpipe.artifacts import VERDICT, Storage
+from airflow_provider_mlpipe.artifacts import VERDICT, Artifact, ArtifactWriter, Description, Storage
 from airflow_provider_mlpipe.config import FeatureStore
 from airflow_provider_mlpipe.errors import GateClosedError, Terminal
 from airflow_provider_mlpipe.feature_store import materialize
 from airflow_provider_mlpipe.feature_store.gate import check
-from tests.feature_store.feature_artifacts import features, raw, scores, verdict
+from tests.feature_store.feature_artifacts import features, raw, run_of, scores, verdict
 
 
 def closed(root: Storage, artifact: object) -> GateClosedError:
@@ -103,6 +103,51 @@ def test_an_input_of_an_input(root: Storage) -> None:
     assert "Input 'export'" in closed(root, artifact).message
     verdict(source)
     check(artifact)
+
+
+def clean_of(root: Storage, users: Artifact, *, passed: bool = True) -> Artifact:
+    """Return what `validation.sift` makes of `users`: some rows taken out, the others judged again."""
+    origin = {"uri": users.uri, "fingerprint": users.fingerprint}
+    described = Description(
+        dataset=users.manifest.dataset, stage="validated", run=run_of(1), inputs=(users.as_input("raw"),),
+        details={"quarantine": {"of": origin, "rows": 1}},
+    )  # fmt: skip
+    with ArtifactWriter(root, described, users.schema) as writer:
+        writer.write(next(users.batches()).slice(1))
+        clean = writer.publish()
+    verdict(clean, passed=passed)
+    return clean
+
+
+def test_clean_rows_vouch_for_the_failed_ones_that_they_were_taken_from(root: Storage) -> None:
+    users = raw(root, judged=False)
+    verdict(users, passed=False)
+    check(features(root, scores(2), inputs=(clean_of(root, users).as_input("users"),)))
+
+
+def test_clean_rows_that_failed_vouch_for_nothing(root: Storage) -> None:
+    users = raw(root, judged=False)
+    verdict(users, passed=False)
+    error = closed(root, features(root, scores(2), inputs=(clean_of(root, users, passed=False).as_input("users"),)))
+    assert "/validated/" in error.message
+    assert "it failed validation" in error.message
+
+
+def test_clean_rows_vouch_only_for_what_they_were_taken_from_not_for_who_reads_it_directly(root: Storage) -> None:
+    users = raw(root, judged=False)
+    verdict(users, passed=False)
+    both = (clean_of(root, users).as_input("users"), users.as_input("all_users"))
+    for inputs in (both, both[::-1]):
+        error = closed(root, features(root, scores(2), inputs=inputs))
+        assert "Input 'all_users'" in error.message
+
+
+def test_clean_rows_do_not_hide_that_the_others_changed_since(root: Storage) -> None:
+    users = raw(root, rows=3, judged=False)
+    verdict(users, passed=False)
+    artifact = features(root, scores(2), inputs=(clean_of(root, users).as_input("users"),))
+    raw(root, rows=5)
+    assert "it has changed since" in closed(root, artifact).message
 
 
 def test_no_inputs_at_all(root: Storage) -> None:

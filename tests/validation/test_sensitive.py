@@ -46,7 +46,9 @@ def people() -> pa.Table:
             "age": [20, 200, *[30] * 7],
             "phone": [None, *["1"] * 8],
             "salary": [987654.0 + number for number in range(9)],
-            "born": pa.array([datetime(1871, 5, 1 + number, tzinfo=UTC) for number in range(9)], pa.timestamp("us", "UTC")),
+            "born": pa.array(
+                [datetime(1871, 5, 1 + number, tzinfo=UTC) for number in range(9)], pa.timestamp("us", "UTC")
+            ),
         }
     )
 
@@ -110,7 +112,10 @@ def test_a_rule_that_cannot_run_does_not_quote_values(publish, as_of):
     rules = {"sensitive": ["email"], "range_constraints": {"email": [0, 1], "hours": [0, 1]}}
     artifact = publish(table)
     verdict = validate(artifact, dataset_rules({"data": rules}, "data"), as_of=as_of)
-    assert {result.rule_id for result in verdict.results if result.status == "error"} == {"data.range.email", "data.range.hours"}
+    assert {result.rule_id for result in verdict.results if result.status == "error"} == {
+        "data.range.email",
+        "data.range.hours",
+    }
     assert "secret.org" not in verdict.summary() + artifact.read_beside(VERDICT).decode()
 
 

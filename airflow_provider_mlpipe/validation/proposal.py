@@ -41,7 +41,7 @@ _WIDEST = 96
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([ ./-][A-Za-z0-9_]+)*")
 _MEANS_SOMETHING = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"})
 _ESCAPED = re.compile(r"[^\x20-\x7e\xa0-\u1fff\u2030-\ud7ff]")
-_VARIABLE = re.compile(r"\$(?=\$?\{)")
+_VARIABLE = re.compile(r"\$(?=\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\})")
 
 Line = tuple[str, str]
 """YAML and its evidence."""
@@ -62,14 +62,16 @@ def proposed(survey: Survey, *, reference: str | None = None) -> str:
         "categorical_constraints": list(_categories(survey)),
         "distribution": list(_drifts(survey, reference)) if reference else [],
     }
-    lines = [*_head(survey), f"{scalar(survey.dataset)}:"]
+    lines: list[str] = []
     for name, entries in sections.items():
         if entries:
             lines += [f"  {name}:", *_aligned(entries, "    ")]
     lines += _aligned(list(_freshness(survey)), "  ")
     if not survey.rows:
         lines.append("  allow_empty: true  # there was no row to learn from")
-    return "\n".join(lines) + "\n"
+    # A mapping of nothing but comments would be null.
+    opening = f"{scalar(survey.dataset)}:" + ("" if any(sections.values()) or not survey.rows else " {}")
+    return "\n".join([*_head(survey), opening, *lines]) + "\n"
 
 
 def _head(survey: Survey) -> Iterator[str]:
@@ -104,15 +106,15 @@ def _required(survey: Survey) -> Iterator[Line]:
         why = f"{column.nulls:,} of {survey.rows:,} null"
         empty = column.nulls / survey.rows
         if not column.nulls:
-            yield f"- {scalar(name)}", why
+            yield f"- {_value(name)}", why
         elif empty <= MAX_EMPTY:
             mostly = math.floor((1 - 1.5 * empty) * 100) / 100
-            yield f"- {{column: {_flow(name)}, mostly: {mostly}, severity: WARNING}}", f"{why} ({share(empty)})"
+            yield f"- {{column: {_value(name)}, mostly: {mostly}, severity: WARNING}}", f"{why} ({share(empty)})"
 
 
 def _unique(survey: Survey) -> Iterator[Line]:
     for key in survey.keys:
-        names = _flow(key[0]) if len(key) == 1 else f"[{', '.join(map(_flow, key))}]"
+        names = _value(key[0]) if len(key) == 1 else f"[{', '.join(map(_value, key))}]"
         yield f"- {names}", f"{survey.rows:,} different in {survey.rows:,} rows"
 
 
@@ -176,7 +178,7 @@ def _categories(survey: Survey) -> Iterator[Line]:
             continue
         count = sum(found["weights"])
         if count >= ROWS_PER_CATEGORY * len(values):
-            listed = ", ".join(map(_flow, sorted(values)))
+            listed = ", ".join(map(_value, sorted(values)))
             why = f"{len(values)} different in {count:,} values"
             yield f"{scalar(name)}: {{values: [{listed}], severity: WARNING}}", why
 
@@ -187,7 +189,7 @@ def _drifts(survey: Survey, reference: str | None) -> Iterator[Line]:
     for name, found in survey.distributions.items():
         if len(found["weights"]) > 1:
             kind = f"{len(found['weights'])} bins" if "bins" in found else f"{len(found['values'])} values"
-            yield f"{scalar(name)}: {{reference: {_flow(reference or '')}, severity: WARNING}}", kind
+            yield f"{scalar(name)}: {{reference: {_value(reference or '')}, severity: WARNING}}", kind
 
 
 def _freshness(survey: Survey) -> Iterator[Line]:
@@ -206,12 +208,12 @@ def _freshness(survey: Survey) -> Iterator[Line]:
     limit = next((hours for hours in _HOURS if hours >= wanted), math.ceil(wanted))
     why = f"{plural(seen.gaps, 'gap')}: 99 % up to {number(round(seen.usual_hours, 1))} h, the longest "
     why += f"{number(round(seen.longest_hours, 1))} h; newest {number(round(seen.age_hours, 1))} h old"
-    yield f"freshness: {{timestamp_column: {_flow(seen.column)}, max_age_hours: {limit}, severity: WARNING}}", why
+    yield f"freshness: {{timestamp_column: {_value(seen.column)}, max_age_hours: {limit}, severity: WARNING}}", why
 
 
-def _flow(value: str) -> str:
-    """Return a text inside of braces, where ``${`` would be read as a variable."""
-    return scalar(_VARIABLE.sub("$$", value)) if "${" in value else scalar(value)
+def _value(value: str) -> str:
+    """Return a value as a scalar; unlike in a key, ``${`` in it would be read as a variable."""
+    return scalar(_VARIABLE.sub("$$", value))
 
 
 def scalar(text: str) -> str:

@@ -79,6 +79,8 @@ class Aggregation(Section):
         source: the events: a name of `sources`, of the catalog's sources or of an input; the set's own if absent.
         q: which quantile, from 0 to 1, for ``quantile``; linear between neighbours.
         weight: for ``effective``, the column whose sum is a value's share; without it, the number of events is.
+        among: for ``shared``, a column in place of other entities: the values that two different ones of it have,
+            such as tasks on which two members of a team worked.
     """
 
     agg: AggregationName
@@ -89,6 +91,7 @@ class Aggregation(Section):
     source: str | None = None
     q: float | None = Field(default=None, ge=0, le=1)
     weight: str | None = None
+    among: str | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Aggregation:
@@ -98,6 +101,8 @@ class Aggregation(Section):
             raise ValueError("agg: quantile needs q, and nothing else takes it; q: 0.5 is the median")
         if self.weight is not None and self.agg != "effective":
             raise ValueError(f"agg: {self.agg} takes no weight; effective does")
+        if self.among is not None and self.agg != "shared":
+            raise ValueError(f"agg: {self.agg} takes no among; shared does")
         if self.agg == "rate" and ALL in self.windows:
             raise ValueError("agg: rate is per day of the window, and the window all has no number of days")
         return self
@@ -189,6 +194,7 @@ class FeatureSet(Section):
             means), ``minmax`` (to the fitted least 0, greatest 1) or ``robust`` (to median 0, quartile distance 1).
         handle_missing: what the normalised set does with nulls: the fitted ``mean``, ``median`` (what ``impute``
             means) or ``mode``; ``zero``; or ``drop`` the row.
+        engine: what computes: ``duckdb``, embedded, or ``spark``. ``[mlpipe] engine`` if absent, and DuckDB without that.
         cache: reuse a result whose inputs, definition and moment are the same instead of computing it again.
         columns: per input, mapping ``ours: theirs``; ``ours: null`` says that the input has nothing of that kind.
         aggregations: declared features by name.
@@ -210,6 +216,7 @@ class FeatureSet(Section):
     delay: Length = "0h"
     normalize: bool | Literal["zscore", "minmax", "robust"] = False
     handle_missing: Literal["impute", "mean", "median", "mode", "zero", "drop"] = "impute"
+    engine: Literal["duckdb", "spark"] | None = None
     cache: bool = True
     columns: dict[str, dict[str, str | None]] = {}
     aggregations: dict[str, Aggregation] = {}

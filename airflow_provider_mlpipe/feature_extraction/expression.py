@@ -25,6 +25,7 @@ __all__ = [
     "Reference",
     "columns",
     "parse",
+    "parts",
     "rendered",
     "replaced",
 ]
@@ -112,6 +113,14 @@ def columns(node: Node) -> Iterator[str]:
     elif isinstance(node, Operation):
         for argument in node.arguments:
             yield from columns(argument)
+
+
+def parts(node: Node) -> Iterator[Node]:
+    """Yield an expression and everything that it is made of."""
+    yield node
+    if isinstance(node, Operation):
+        for argument in node.arguments:
+            yield from parts(argument)
 
 
 def replaced(node: Node, replace: Callable[[str], Node]) -> Node:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_mlpipe.config import feature_set
 from airflow_provider_mlpipe.engines import DuckDBEngine
-from airflow_provider_mlpipe.errors import FeatureError, samples
+from airflow_provider_mlpipe.errors import ConfigError, FeatureError, samples
 from airflow_provider_mlpipe.feature_extraction.computation import Computation, computing
 from airflow_provider_mlpipe.feature_extraction.frames import after_last, arrow, filled
-from airflow_provider_mlpipe.feature_extraction.inputs import check_inputs, check_roles, features_without_input
+from airflow_provider_mlpipe.feature_extraction.inputs import check_inputs, check_roles
+from airflow_provider_mlpipe.feature_extraction.lineage import without
 from airflow_provider_mlpipe.feature_extraction.normalization import fit, method_of, transform
 from airflow_provider_mlpipe.feature_extraction.plan import plan
 from airflow_provider_mlpipe.run import instant
@@ -38,7 +39,11 @@ __all__ = ["FeatureExtractionConfig", "FeatureExtractor"]
 
 _log = logging.getLogger(__name__)
 
-_SET = "user_features"
+_SETS = ("user_features", "task_features", "project_features", "team_features")
+_ARGUMENTS = {
+    "users": "user_data", "activity": "activity_data", "tasks": "task_data", "projects": "project_data",
+    "teams": "team_data",
+}  # fmt: skip
 _VIEW, _ROW = "frame", "row"
 _NO_EVENTS = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -64,7 +69,7 @@ class FeatureExtractionConfig:
 
 
 class FeatureExtractor:
-    """Computes features of users from DataFrames.
+    """Computes features of users, tasks, projects and teams from DataFrames.
 
     Raises:
         ConfigError: the configuration does not hold together.
@@ -72,8 +77,8 @@ class FeatureExtractor:
 
     def __init__(self, config: FeatureExtractionConfig | None = None) -> None:
         self.config = config or FeatureExtractionConfig()
-        self._features = self._configured(self.config.feature_definitions)
-        plan(self._features)
+        self._features = self._configured(_SETS[0])
+        self._refuse_nonsense()
 
     def extract_user_features(
         self, user_data: pd.DataFrame, activity_data: pd.DataFrame, *, as_of: datetime | str | None = None
@@ -89,9 +94,55 @@ class FeatureExtractor:
         Raises:
             FeatureError: a column is missing or of no use.
         """
-        tables = {"users": arrow(user_data, "user_data"), "activity": arrow(activity_data, "activity_data")}
-        features, spec = self._possible(tables)
-        tables = filled(spec, tables)
+        return self._extracted("user_features", {"users": user_data, "activity": activity_data}, as_of)
+
+    def extract_task_features(
+        self, task_data: pd.DataFrame, activity_data: pd.DataFrame, *, as_of: datetime | str | None = None
+    ) -> pd.DataFrame:
+        """Return one row per task that was created before `as_of`; otherwise as `extract_user_features`."""
+        return self._extracted("task_features", {"tasks": task_data, "activity": activity_data}, as_of)
+
+    def extract_project_features(
+        self,
+        project_data: pd.DataFrame,
+        task_data: pd.DataFrame,
+        activity_data: pd.DataFrame | None = None,
+        user_data: pd.DataFrame | None = None,
+        team_data: pd.DataFrame | None = None,
+        *,
+        as_of: datetime | str | None = None,
+    ) -> pd.DataFrame:
+        """Return one row per project; otherwise as `extract_user_features`.
+
+        Without `activity_data` there is no budget_utilization_pct, without `user_data` and `team_data` no team_size.
+        """
+        frames = {
+            "projects": project_data, "tasks": task_data, "activity": activity_data, "users": user_data,
+            "teams": team_data,
+        }  # fmt: skip
+        return self._extracted("project_features", frames, as_of)
+
+    def extract_team_features(
+        self,
+        team_data: pd.DataFrame,
+        user_data: pd.DataFrame,
+        activity_data: pd.DataFrame | None = None,
+        *,
+        as_of: datetime | str | None = None,
+    ) -> pd.DataFrame:
+        """Return one row per team; otherwise as `extract_user_features`.
+
+        Without `activity_data` there are only features of who is in the team, not of what they did.
+        """
+        frames = {"teams": team_data, "users": user_data, "activity": activity_data}
+        return self._extracted("team_features", frames, as_of)
+
+    def _extracted(
+        self, name: str, frames: Mapping[str, pd.DataFrame | None], as_of: datetime | str | None
+    ) -> pd.DataFrame:
+        tables = {role: arrow(frame, _ARGUMENTS[role]) for role, frame in frames.items() if frame is not None}
+        features, spec = self._possible(self._configured(name), tables)
+        tables = filled(spec, {role: tables[role] for role in spec.roles if role in tables})
         schemas = {role: table.schema for role, table in tables.items()}
         check_inputs(spec, features, schemas)
         moment = self._moment(spec, tables, as_of)
@@ -118,36 +169,50 @@ class FeatureExtractor:
         """Return the features with nulls imputed from the given rows, set to 0, or their rows dropped."""
         return self._transformed(features, method=None, missing=self.config.handle_missing)
 
-    def _configured(self, definitions: Mapping[str, Any]) -> Configured[FeatureSet]:
+    def _configured(self, name: str, **more: Any) -> Configured[FeatureSet]:  # noqa: ANN401 - of every kind
         body = {
             "aggregation_window": self.config.aggregation_window,
             "normalize": self.config.normalize,
             "handle_missing": self.config.handle_missing,
         }
-        return feature_set({_SET: {**definitions, **body}}, _SET)
+        return feature_set({name: {**self.config.feature_definitions, **body, **more}}, name)
 
-    def _possible(self, tables: Mapping[str, pa.Table]) -> tuple[Configured[FeatureSet], Plan]:
+    def _refuse_nonsense(self) -> None:
+        """Definitions must make sense for users, or else for one of the other entities."""
+        refusals = []
+        for name in _SETS:
+            try:
+                plan(self._configured(name))
+            except ConfigError as error:
+                refusals.append(error)
+            else:
+                return
+        raise refusals[0]
+
+    def _possible(
+        self, features: Configured[FeatureSet], tables: Mapping[str, pa.Table]
+    ) -> tuple[Configured[FeatureSet], Plan]:
         """Return the configuration, and if it names no features, without those of the catalog that lack an input."""
-        spec = plan(self._features)
+        spec = plan(features)
         schemas = {role: table.schema for role, table in tables.items()}
-        check_roles(spec, self._features, schemas)
-        definitions = self.config.feature_definitions
-        if any(definitions.get(key) for key in ("features", "aggregations", "derived")):
-            return self._features, spec
-        missing = features_without_input(spec, schemas)
+        if set(spec.roles) <= set(tables):
+            check_roles(spec, features, schemas)
+        if any(self.config.feature_definitions.get(key) for key in ("features", "aggregations", "derived", "custom")):
+            return features, spec
+        missing = without(spec, {role: set(schema.names) for role, schema in schemas.items()})
         left = [feature.name for feature in spec.features if feature.name not in missing]
         if not missing:
-            return self._features, spec
+            return features, spec
         wanted = sorted({column for columns in missing.values() for column in columns})
         if not left:
             raise FeatureError.because(
                 where="feature_definitions",
-                feature=_SET,
+                feature=features.name,
                 problem=f"no feature of the catalog can be computed without {', '.join(wanted)}",
                 hint="Map the names with feature_definitions={'columns': {'activity': {'skill': 'theirs'}}}.",
             )
         _log.warning("left out %s: there is no %s", samples(missing), ", ".join(wanted))
-        features = self._configured({**definitions, "features": left})
+        features = self._configured(features.name, features=left)
         return features, plan(features)
 
     def _moment(self, spec: Plan, tables: Mapping[str, pa.Table], as_of: datetime | str | None) -> datetime:

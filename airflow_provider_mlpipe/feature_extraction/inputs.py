@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.config import Configured, FeatureSet
     from airflow_provider_mlpipe.feature_extraction.declaration import Events
-    from airflow_provider_mlpipe.feature_extraction.plan import Need, Plan
+    from airflow_provider_mlpipe.feature_extraction.plan import Plan
 
-__all__ = ["check_inputs", "check_roles", "features_without_input"]
+__all__ = ["check_inputs", "check_roles"]
 
 
 def check_inputs(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[str, pa.Schema]) -> None:
@@ -29,7 +29,6 @@ def check_inputs(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[
     for need in plan.needs:
         if need.source and need.column == EVENT_DAY:
             continue
-        _refuse_absent(plan, need)
         kind = _require(plan, schemas, need.role, need.column, need.where, need.feature)
         if need.number and not _is_number(kind):
             raise FeatureError.because(
@@ -69,27 +68,6 @@ def check_roles(plan: Plan, features: Configured[FeatureSet], schemas: Mapping[s
         structure += source.structure()
     for role, column in dict.fromkeys(structure):
         _require(plan, schemas, role, column, features.where(), plan.name)
-
-
-def _refuse_absent(plan: Plan, need: Need) -> None:
-    if need.column in plan.absent.get(need.role, ()):
-        raise FeatureError.because(
-            where=need.where,
-            feature=need.feature,
-            problem=f"needs column {need.column!r} of {need.role!r}, which columns.{need.role} says is not there",
-            hint="Map the name with columns: {ours: theirs}, or take the feature out of the selection.",
-        )
-
-
-def features_without_input(plan: Plan, schemas: Mapping[str, pa.Schema]) -> dict[str, list[str]]:
-    """Return the features whose input columns are absent, each with those columns as ``role.column``."""
-    missing: dict[str, list[str]] = {}
-    for need in plan.needs:
-        known = [*schemas[need.role].names, *([EVENT_DAY] if need.source else [])]
-        absent = need.column in plan.absent.get(need.role, ())
-        if absent or plan.theirs(need.role, need.column) not in known:
-            missing.setdefault(need.feature, []).append(f"{need.role}.{need.column}")
-    return missing
 
 
 def _require(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ from airflow_provider_mlpipe.feature_extraction.declaration import (
 )
 from airflow_provider_mlpipe.feature_extraction.domains import domain_of
 from airflow_provider_mlpipe.feature_extraction.expression import Column, Node, Reference, columns, rendered, replaced
+from airflow_provider_mlpipe.feature_extraction.lineage import without
 from airflow_provider_mlpipe.feature_extraction.scope import FOREVER, RESERVED_NAMES, Cell, Declared, Scope
 from airflow_provider_mlpipe.run import duration
 
@@ -90,6 +91,8 @@ class Plan:
         owners: for every id the feature that it belongs to and where that stands, for messages.
         columns: per input, ``ours: theirs``.
         absent: per input, the columns that the set says it does not have.
+        left_out: features of the catalog that a set that selects nothing does not get, since it says that a column is
+            absent; with those columns.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Plan:
     owners: dict[str, tuple[str, str]]
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
     absent: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -204,8 +208,27 @@ def plan(features: Configured[FeatureSet]) -> Plan:
     """
     domain, scope, model = domain_of(features), scope_of(features), features.model
     _check_names(features, domain)
+    names = list(model.features) or scope.offered()
+    spec = _planned(features, domain, scope, names)
+    missing = without(spec)
+    if not missing:
+        return spec
+    chosen = model.features or model.aggregations or model.derived
+    left = [name for name in names if name not in missing]
+    if chosen or not left:
+        lacking = next(feature for feature in spec.features if feature.name in missing)
+        raise ConfigError.invalid(
+            where=lacking.where, key=lacking.name,
+            problem=f"needs {' and '.join(missing[lacking.name])}, which columns says is not there",
+            hint="Map the name with columns: {input: {ours: theirs}}, or take the feature out of the selection.",
+        )  # fmt: skip
+    return replace(_planned(features, domain, scope, left), left_out=missing)
+
+
+def _planned(features: Configured[FeatureSet], domain: Domain, scope: Scope, selected: list[str]) -> Plan:
+    """Return the plan of a selection."""
+    model = features.model
     resolver = _Resolver(domain)
-    selected = list(model.features) or scope.offered()
     found: list[Feature] = []
     for position, name in enumerate(selected):
         place = features.where("features", position) if model.features else features.where()
@@ -309,6 +332,8 @@ class _Resolver:
             self._need(name, cell.source)
         if cell.column is not None:
             self._need(cell.column, cell.source, number=cell.agg not in _ANY_TYPE)
+        if cell.among is not None:
+            self._need(cell.among, cell.source)
         if cell.weight is not None:
             self._need(cell.weight, cell.source, number=True)
         identifier = self._ids[cell] = f"c{len(self.cells)}"
@@ -376,4 +401,4 @@ def _formula_of(aggregation: Aggregation) -> str:
 def _cell_text(cell: Cell) -> list[object]:
     condition = None if cell.where is None else rendered(cell.where)
     window = cell.window.total_seconds()
-    return [cell.agg, cell.column, condition, window, cell.pivot, cell.source, cell.q, cell.weight]
+    return [cell.agg, cell.column, condition, window, cell.pivot, cell.source, cell.q, cell.weight, cell.among]

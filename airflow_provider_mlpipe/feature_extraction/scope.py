@@ -50,6 +50,7 @@ class Cell:
     source: str
     q: float | None = None
     weight: str | None = None
+    among: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +150,7 @@ class Scope:
                 cell = Cell(
                     agg=aggregation.agg, column=aggregation.column, where=condition, window=length, pivot=pivot,
                     source=aggregation.source or self._source, q=aggregation.q, weight=aggregation.weight,
+                    among=aggregation.among,
                 )  # fmt: skip
                 self._add(
                     Declared(

@@ -1,0 +1,113 @@
+"""Lineage as data: which column of which input a feature comes from, and how. Read off the plan, so it cannot lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from airflow_provider_mlpipe.feature_extraction.declaration import EVENT_DAY
+from airflow_provider_mlpipe.feature_extraction.expression import Reference, columns, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_mlpipe.feature_extraction.expression import Node
+    from airflow_provider_mlpipe.feature_extraction.plan import Plan
+    from airflow_provider_mlpipe.feature_extraction.scope import Cell
+
+__all__ = ["Edge", "Kind", "cells_of", "lineage", "without"]
+
+Kind = Literal["value", "filter", "key", "time", "input"]
+"""How a column takes part: it is computed with; it decides which events count; it ties events to entities or inputs to
+each other; it is the time of events, or of the entity; or a custom function read the input and says no more."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Edge:
+    """One column of an input (by the input's own name for it) that a feature depends on."""
+
+    feature: str
+    role: str
+    column: str
+    kind: Kind
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the edge as plain values, for manifests and OpenLineage."""
+        return {"feature": self.feature, "input": self.role, "column": self.column, "kind": self.kind}
+
+
+def lineage(plan: Plan) -> tuple[Edge, ...]:
+    """Return every edge of every feature, the features in their order, no edge twice."""
+    found: dict[Edge, None] = {}
+    for feature in plan.features:
+        for role, column, kind in _reads(plan, feature.id):
+            edge = Edge(feature=feature.name, role=role, column=plan.theirs(role, column), kind=kind)
+            found[edge] = None
+    return tuple(found)
+
+
+def without(plan: Plan, known: dict[str, set[str]] | None = None) -> dict[str, tuple[str, ...]]:
+    """Return the features that lack a column, each with what it lacks as ``input.column``.
+
+    Args:
+        plan: the plan.
+        known: the inputs' columns by role, by their own names; only what the set says to be absent, if None.
+    """
+    missing: dict[str, dict[str, None]] = {}
+    for feature in plan.features:
+        for role, column, _ in _reads(plan, feature.id):
+            absent = column in plan.absent.get(role, ())
+            if known is not None and plan.theirs(role, column) not in known.get(role, set()):
+                absent = True
+            if absent:
+                missing.setdefault(feature.name, {})[f"{role}.{column}"] = None
+    return {feature: tuple(columns) for feature, columns in missing.items()}
+
+
+def cells_of(plan: Plan, identifier: str) -> Iterator[Cell]:
+    """Yield the cells that a cell or formula stands on; one may come twice."""
+    if identifier in plan.cells:
+        yield plan.cells[identifier]
+    elif identifier in plan.derived:
+        for node in parts(plan.derived[identifier]):
+            if isinstance(node, Reference):
+                yield from cells_of(plan, node.id)
+
+
+def _reads(plan: Plan, identifier: str) -> Iterator[tuple[str, str, Kind]]:
+    """Yield (input, column by our name, kind) of all that an id stands on."""
+    domain = plan.domain
+    yield domain.spine, domain.entity, "key"
+    if domain.since:
+        yield domain.spine, domain.since, "time"
+    for node in _formulas(plan, identifier):
+        for column in columns(node):
+            yield domain.spine, column, "value"
+    for cell in cells_of(plan, identifier):
+        yield from _cell_reads(plan, cell)
+
+
+def _formulas(plan: Plan, identifier: str) -> Iterator[Node]:
+    if identifier in plan.derived:
+        node = plan.derived[identifier]
+        yield node
+        for part in parts(node):
+            if isinstance(part, Reference):
+                yield from _formulas(plan, part.id)
+
+
+def _cell_reads(plan: Plan, cell: Cell) -> Iterator[tuple[str, str, Kind]]:
+    events = plan.sources[cell.source]
+    names: list[tuple[str | None, Kind]] = [(cell.column, "value"), (cell.weight, "value"), (cell.among, "value")]
+    names += [(name, "filter") for name in ([] if cell.where is None else columns(cell.where))]
+    names += [(cell.pivot[0], "filter")] if cell.pivot else []
+    for name, kind in names:
+        if name == EVENT_DAY:
+            yield events.role, events.timestamp, kind
+        elif name is not None:
+            lender = events.lender(name)
+            yield (lender.role if lender else events.role), name, kind
+    for role, column in events.structure():
+        yield role, column, "time" if (role, column) == (events.role, events.timestamp) else "key"
+    for _, column in events.keys:
+        yield plan.domain.spine, column, "key"

@@ -1,6 +1,8 @@
 """A standard Feast repository, written out: what `feast apply`, `feast materialize` and `feast serve` take as it is.
 
-Leaving is free: nothing in the folder needs this package. `feature_store.yaml` names the online store that is in use,
+Leaving is free: nothing in the folder needs this package, unless the offline data lie in a bucket. Feast's own stores
+read those by what they do not bring along (s3fs, or an extension that DuckDB fetches from the network), so the file
+names ours, and says what to put in its place. `feature_store.yaml` names the online store that is in use,
 with a placeholder in place of every secret, and a registry of the folder's own: ``feast apply`` removes from its
 registry whatever the folder does not define, so it must not be the one in use. `definitions.py` is Python for people.
 """
@@ -15,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import ConfigError
-from airflow_provider_mlpipe.feature_store.definitions import CREATED, TIMESTAMP, Definition
+from airflow_provider_mlpipe.feature_store.definitions import CREATED, TIMESTAMP, Definition, spark_path
 from airflow_provider_mlpipe.feature_store.offline import OfflineData
-from airflow_provider_mlpipe.feature_store.settings import Settings
+from airflow_provider_mlpipe.feature_store.settings import OFFLINE_STORE, Settings
 from airflow_provider_mlpipe.feature_store.translation import with_placeholders
 
 if TYPE_CHECKING:
@@ -42,6 +44,16 @@ _ABOUT_CONFIGURATION = f"""\
 # The online store is the one in use. Stock `feast materialize` has no guard: it may write older rows over newer ones.
 """
 
+_ABOUT_BUCKET = """\
+# The offline data lie in a bucket. Feast's own offline stores need something for that: `type: file` needs s3fs (and the
+# endpoint that definitions.py names), `type: duckdb` lets DuckDB fetch its httpfs extension. The one below reads them
+# with pyarrow and needs airflow-provider-mlpipe; keys come from the AWS_* variables, as they do for `feast apply`.
+"""
+
+_ABOUT_SPARK = """\
+# The offline data are read by Spark: the session that is active, else one made of spark_conf.
+"""
+
 _TYPES = {
     "BOOL": "Bool",
     "INT32": "Int32",
@@ -55,7 +67,16 @@ _TYPES = {
 """Feast's names in `feast.types` by its names of value types."""
 
 _IMPORTED = ("timedelta", "Entity", "FeatureService", "FeatureView", "Field", "FileSource", "ValueType",
-             "ParquetFormat", "Array", *_TYPES.values())  # fmt: skip
+             "ParquetFormat", "SparkSource", "Array", *_TYPES.values())  # fmt: skip
+
+_FILE_IMPORTS = (
+    "from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType\n"
+    "from feast.data_format import ParquetFormat\n"
+)
+_SPARK_IMPORTS = (
+    "from feast import Entity, FeatureService, FeatureView, Field, ValueType\n"
+    "from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource\n"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +86,7 @@ class Export:
     Attributes:
         folder: the repository.
         views: the feature views that it defines.
-        variables: environment variables that hold the secrets; Feast puts them in.
+        variables: environment variables that must hold the secrets; Feast puts them in, or the client of the bucket.
         without_data: of the views, those that nothing was materialized for, so that there is nothing to read offline.
     """
 
@@ -100,7 +121,7 @@ def export(artifacts: Sequence[Artifact], folder: Path, store: FeatureStore, *, 
     configuration, variables = _configuration(settings)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIGURATION).write_text(configuration, encoding="utf-8")
-    (folder / DEFINITIONS).write_text(_definitions(definitions, root), encoding="utf-8")
+    (folder / DEFINITIONS).write_text(_definitions(definitions, root, by_spark=settings.by_spark), encoding="utf-8")
     empty = tuple(name for name in names if not OfflineData(root, name).files())
     return Export(folder=folder, views=names, variables=variables, without_data=empty)
 
@@ -122,33 +143,58 @@ def _configuration(settings: Settings) -> tuple[str, tuple[str, ...]]:
     from ruamel.yaml import YAML
 
     online, variables = with_placeholders(settings.online, prefix="FEAST_ONLINE")
+    offline, more = with_placeholders(_offline_store(settings), prefix="FEAST_OFFLINE")
     document = {
         "project": settings.project,
         "provider": "local",
         "registry": "data/registry.db",
         "online_store": _quoted(online),
-        # Stock Feast reads S3 through s3fs here; its DuckDB would fetch an extension from the network.
-        "offline_store": {"type": "duckdb" if settings.root.is_local else "file"},
+        "offline_store": _quoted(offline),
         "entity_key_serialization_version": 3,
     }
     text = io.StringIO()
     yaml = YAML()
     yaml.width = 1000
     yaml.dump(document, text)
-    return _ABOUT_CONFIGURATION + text.getvalue(), variables
+    about = _ABOUT_SPARK if settings.by_spark else "" if settings.root.is_local else _ABOUT_BUCKET
+    return _ABOUT_CONFIGURATION + about + text.getvalue(), variables + more + _aws_variables(settings.root)
+
+
+def _aws_variables(root: Storage) -> tuple[str, ...]:
+    """Return the variables by which a bucket's keys are given."""
+    if root.is_local:
+        return ()
+    keys = {
+        "AWS_ACCESS_KEY_ID": root.options.access_key,
+        "AWS_SECRET_ACCESS_KEY": root.options.secret_key,
+        "AWS_SESSION_TOKEN": root.options.session_token,
+    }
+    return tuple(name for name, value in keys.items() if value)
+
+
+def _offline_store(settings: Settings) -> dict[str, Any]:
+    if settings.by_spark:
+        return settings.spark
+    if settings.root.is_local:
+        return {"type": "duckdb"}
+    options = settings.root.options
+    given = {"endpoint_url": options.endpoint_url, "region": options.region}
+    return {"type": OFFLINE_STORE, "s3": {name: value for name, value in given.items() if value}}
 
 
 def _quoted(settings: dict[str, Any]) -> dict[str, Any]:
     """Quote texts with a placeholder: what Feast puts there must not be taken for YAML."""
     from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
-    return {
-        name: SingleQuotedScalarString(value) if isinstance(value, str) and "${" in value else value
-        for name, value in settings.items()
-    }
+    def quoted(value: Any) -> Any:  # noqa: ANN401 - any setting
+        if isinstance(value, dict):
+            return _quoted(value)
+        return SingleQuotedScalarString(value) if isinstance(value, str) and "${" in value else value
+
+    return {name: quoted(value) for name, value in settings.items()}
 
 
-def _definitions(definitions: Sequence[Definition], root: Storage) -> str:
+def _definitions(definitions: Sequence[Definition], root: Storage, *, by_spark: bool = False) -> str:
     """Return the Python text."""
     names = _Names()
     entities: dict[str, str] = {}
@@ -157,15 +203,15 @@ def _definitions(definitions: Sequence[Definition], root: Storage) -> str:
         if definition.entity not in entities:
             entities[definition.entity] = names.new(definition.entity)
             blocks.append(_entity(definition, entities[definition.entity]))
-        blocks.append(_view(definition, names, entities[definition.entity], root))
+        source, lines = _source(definition, names, root, by_spark=by_spark)
+        blocks.append("\n".join([*lines, "", *_view(definition, names, entities[definition.entity], source)]))
     body = "\n\n".join(blocks)
     plain = sorted(name for name in (*_TYPES.values(), "Array") if re.search(rf"\b{name}\b", body))
     views = ", ".join(definition.view for definition in definitions)
     return (
         f'"""Feast definitions of {views}. {_MARK}; plain Feast, yours to change."""\n\n'
         "from datetime import timedelta\n\n"
-        "from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType\n"
-        "from feast.data_format import ParquetFormat\n"
+        f"{_SPARK_IMPORTS if by_spark else _FILE_IMPORTS}"
         f"from feast.types import {', '.join(plain)}\n\n"
         f"{body}\n"
     )
@@ -177,25 +223,36 @@ def _entity(definition: Definition, name: str) -> str:
     return f"{name} = Entity(name={key}, join_keys=[{key}], value_type=ValueType.{kind})"
 
 
-def _view(definition: Definition, names: _Names, entity: str, root: Storage) -> str:
-    source, view, service = (names.new(n) for n in (f"{definition.view}_source", definition.view, definition.service))
+def _source(definition: Definition, names: _Names, root: Storage, *, by_spark: bool) -> tuple[str, list[str]]:
+    """Return the name and the lines of the offline data's source."""
+    name = names.new(f"{definition.view}_source")
+    pattern = OfflineData(root, definition.view).pattern
+    endpoint = root.options.endpoint_url if not root.is_local else ""
+    if by_spark:
+        place = [f"    path={_text(spark_path(pattern))},", '    file_format="parquet",']
+    else:
+        place = [f"    path={_text(pattern)},"]
+        place += [f"    s3_endpoint_override={_text(endpoint)},"] if endpoint else []
+        place += ["    file_format=ParquetFormat(),"]
+    return name, [
+        f"{name} = {'SparkSource' if by_spark else 'FileSource'}(",
+        f"    name={_text(f'{definition.view}_source')},",
+        *place,
+        f"    timestamp_field={_text(TIMESTAMP)},",
+        *([f"    created_timestamp_column={_text(CREATED)},"] if definition.created else []),
+        ")",
+    ]
+
+
+def _view(definition: Definition, names: _Names, entity: str, source: str) -> list[str]:
+    view, service = names.new(definition.view), names.new(definition.service)
     common = [
         f"    tags={_mapping(definition.tags)},",
         f"    description={_text(definition.description)},",
         f"    owner={_text(definition.owner)},",
         ")",
     ]
-    endpoint = root.options.endpoint_url if not root.is_local else ""
-    lines = [
-        f"{source} = FileSource(",
-        f"    name={_text(f'{definition.view}_source')},",
-        f"    path={_text(OfflineData(root, definition.view).pattern)},",
-        *([f"    s3_endpoint_override={_text(endpoint)},"] if endpoint else []),
-        "    file_format=ParquetFormat(),",
-        f"    timestamp_field={_text(TIMESTAMP)},",
-        *([f"    created_timestamp_column={_text(CREATED)},"] if definition.created else []),
-        ")",
-        "",
+    return [
         f"{view} = FeatureView(",
         f"    name={_text(definition.view)},",
         f"    entities=[{entity}],",
@@ -212,7 +269,6 @@ def _view(definition: Definition, names: _Names, entity: str, root: Storage) -> 
         f"    features=[{view}],",
         *common,
     ]
-    return "\n".join(lines)
 
 
 def _fields(definition: Definition) -> Iterator[str]:

@@ -14,14 +14,19 @@ stock class:
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import weakref
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feast.infra.offline_stores import ibis as feast_ibis
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+from pydantic import field_validator
 
+from airflow_provider_mlpipe.artifacts import S3Options, Storage
 from airflow_provider_mlpipe.engines import DuckDBEngine, literal
 from airflow_provider_mlpipe.errors import StoreRejectedError
 from airflow_provider_mlpipe.feature_store.translation import quiet
@@ -29,23 +34,28 @@ from airflow_provider_mlpipe.feature_store.translation import quiet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from feast import RepoConfig
+    from feast import FeatureView, RepoConfig
     from feast.data_source import DataSource
 
 __all__ = ["MlpipeOfflineStore", "MlpipeOfflineStoreConfig"]
 
 
 class MlpipeOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc]  # feast has no types
-    """Settings, made by `Settings.repo_config`.
+    """Settings, made by `Settings.repo_config`, or read from an exported ``feature_store.yaml``.
 
     Attributes:
-        s3: an `S3Options`.
+        s3: an `S3Options`, or a mapping of its names.
         only: an `Artifact` to read in place of every source.
     """
 
     type: str = "airflow_provider_mlpipe.feature_store.feast_offline.MlpipeOfflineStore"
     s3: Any = None
     only: Any = None
+
+    @field_validator("s3", mode="before")
+    @classmethod
+    def _options(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the YAML
+        return S3Options(**value) if isinstance(value, Mapping) else value or S3Options()
 
 
 class MlpipeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]  # feast has no types
@@ -66,6 +76,7 @@ class MlpipeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]  # feast has
         """Join features to entity rows as of their time."""
         names = ("feature_views", "feature_refs", "entity_df", "registry", "project", "full_feature_names")
         given = dict(zip(names, args, strict=False)) | kwargs
+        given["feature_views"] = [_with_plain_ttl(view) for view in given["feature_views"]]
         return _job(feast_ibis.get_historical_features_ibis, config, given)
 
 
@@ -75,6 +86,23 @@ def _job(function: Callable[..., Any], config: RepoConfig, given: dict[str, Any]
         job = function(config=config, data_source_reader=_Reader(config), data_source_writer=_refuse_to_write, **given)
     job.__class__ = _QuietJob
     return job
+
+
+class _Seconds(timedelta):
+    """A length that says it in seconds alone, because Ibis takes none of days and hours: 36 hours for one."""
+
+    days = property(lambda _: 0)
+    seconds = property(lambda self: int(self // timedelta(seconds=1)))
+    microseconds = property(lambda _: 0)
+
+
+def _with_plain_ttl(view: FeatureView) -> FeatureView:
+    """Return the view with a TTL that Ibis takes; lengths are in whole seconds."""
+    if not view.ttl or not view.ttl.days or not view.ttl.seconds:
+        return view
+    changed = copy.copy(view)
+    changed.ttl = _Seconds(seconds=view.ttl.total_seconds())
+    return changed
 
 
 class _QuietJob(feast_ibis.IbisRetrievalJob):  # type: ignore[misc]  # feast has no types
@@ -132,8 +160,6 @@ def _bucket_dataset(pattern: str, options: Any) -> Any:  # noqa: ANN401 - pyarro
     """Return the files that `pattern` (``s3://bucket/folder/*.parquet``) names, their columns united by name."""
     import pyarrow as pa
     import pyarrow.dataset as pads
-
-    from airflow_provider_mlpipe.artifacts import Storage
 
     place = Storage(pattern.rpartition("/")[0], options)
     paths = [place.path(name) for name in sorted(place.names()) if name.endswith(".parquet")]

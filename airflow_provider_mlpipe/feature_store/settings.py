@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Storage
     from airflow_provider_mlpipe.config import FeatureStore
 
-__all__ = ["FOLDER", "SPARK_ENGINE", "WHERE", "Settings"]
+__all__ = ["FOLDER", "OFFLINE_STORE", "SPARK_ENGINE", "WHERE", "Settings"]
 
 FOLDER = "_feast"
 """Below the artifact root: the registry, the online store and the offline data, unless they are elsewhere."""
 
 WHERE = "feature_store"
 
-_OFFLINE_STORE = "airflow_provider_mlpipe.feature_store.feast_offline.MlpipeOfflineStore"
+OFFLINE_STORE = "airflow_provider_mlpipe.feature_store.feast_offline.MlpipeOfflineStore"
 SPARK_ENGINE = {"type": "spark.engine"}
 """Feast's Spark engine, as its configuration wants it: it would take any more keys for settings of Spark's."""
 
@@ -219,7 +219,7 @@ class Settings:
     def _offline_config(self) -> dict[str, Any]:
         if self.by_spark:
             return {**self.spark, "type": _SPARK_STORE}
-        return {"type": _OFFLINE_STORE, "s3": self.root.options}
+        return {"type": OFFLINE_STORE, "s3": self.root.options}
 
     def _engine_config(self) -> str | dict[str, Any]:
         return dict(SPARK_ENGINE) if self.engine == SPARK_ENGINE["type"] else self.engine

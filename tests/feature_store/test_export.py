@@ -173,7 +173,7 @@ def _healthy(address: str) -> bool:
 # ------------------------------------------------------------------ the files
 
 
-OBJECTS = {"Entity", "FileSource", "FeatureView", "FeatureService"}
+OBJECTS = {"Entity", "FileSource", "SparkSource", "FeatureView", "FeatureService"}
 
 
 def defined(folder: Path) -> dict[str, Any]:
@@ -248,6 +248,9 @@ def test_in_a_bucket_feast_reads_through_its_endpoint(tmp_path: Path) -> None:
 
     assert 'path="s3://lake/mlpipe/_feast/offline/user_profile_features/*.parquet"' in text
     assert 's3_endpoint_override="http://127.0.0.1:1"' in text
+    assert "type: airflow_provider_mlpipe.feature_store.feast_offline.MlpipeOfflineStore" in text
+    assert "`type: file` needs s3fs" in text
+    assert "endpoint_url: http://127.0.0.1:1" in text
     assert "s3cr3t" not in text
 
 
@@ -255,8 +258,22 @@ def source_of(artifact: Artifact, folder: Path, store: FeatureStore, root: Stora
     from airflow_provider_mlpipe.feature_store.export import _configuration, _definitions
     from airflow_provider_mlpipe.feature_store.settings import Settings
 
-    assert "type: file" in _configuration(Settings.of(store, root))[0]
     return _definitions([Definition.of(artifact)], root) + _configuration(Settings.of(store, root))[0]
+
+
+def test_on_spark_the_sources_are_sparks(root: Storage, tmp_path: Path) -> None:
+    artifact = features(root, scores(3))
+    spark = {"type": "spark", "spark_conf": {"spark.hadoop.fs.s3a.secret.key": "s3cr3t", "spark.master": "local[2]"}}
+
+    written = export([artifact], tmp_path, FeatureStore(offline_store=spark), root=root)
+
+    [source] = [thing for thing in defined(tmp_path).values() if type(thing).__name__ == "SparkSource"]
+    with quiet():
+        assert source == Definition.of(artifact).objects(OfflineData(root, VIEW).pattern, by_spark=True)[1]
+    text = (tmp_path / "feature_store.yaml").read_text()
+    assert "type: spark" in text
+    assert "s3cr3t" not in text
+    assert written.variables == ("FEAST_OFFLINE_SPARK_HADOOP_FS_S3A_SECRET_KEY",)
 
 
 def test_files_of_somebody_else_are_not_replaced(root: Storage, tmp_path: Path) -> None:

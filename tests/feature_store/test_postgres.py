@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Storage
 
+pytest.importorskip("psycopg_pool", reason="Feast's PostgreSQL store needs it: pip install 'psycopg[pool]'")
+
 
 @pytest.fixture
 def store(postgres: str) -> FeatureStore:

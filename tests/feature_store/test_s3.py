@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_mlpipe.artifacts import Storage
 from airflow_provider_mlpipe.config import FeatureStore
-from airflow_provider_mlpipe.feature_store import materialize, open_store
+from airflow_provider_mlpipe.feature_store import export, materialize, open_store
+from airflow_provider_mlpipe.feature_store.translation import quiet, unprinted
 from tests import servers
 from tests.feature_store.feature_artifacts import VIEW, as_of, expected, features, online, raw, scores
 
@@ -32,11 +34,16 @@ def store(tmp_path: Path) -> FeatureStore:
 
 def history(store: FeatureStore, root: Storage, feature: str) -> list[tuple[object, object]]:
     """Return one feature of two users as of after days 14 and 15."""
+    return history_of(open_store(store, root), feature)
+
+
+def history_of(opened: Any, feature: str) -> list[tuple[object, object]]:
+    """Ask any `feast.FeatureStore` for it."""
     import pandas as pd
 
     users, days = ["u00001", "u00002"] * 2, [as_of(14)] * 2 + [as_of(15)] * 2
     entities = pd.DataFrame({"user_id": users, "event_timestamp": days})
-    job = open_store(store, root).get_historical_features(entities, features=[f"{VIEW}:{feature}"])
+    job = opened.get_historical_features(entities, features=[f"{VIEW}:{feature}"])
     rows = job.to_df().sort_values(["event_timestamp", "user_id"])
     return list(zip(rows["user_id"], rows[feature], strict=True))
 
@@ -83,3 +90,42 @@ def test_the_registry_holds_no_keys_of_the_bucket(bucket: Storage, store: Featur
     materialize(features(bucket, scores(2)), store, root=bucket)
     for file in (tmp_path / "feast").iterdir():
         assert servers.PASSWORD.encode() not in file.read_bytes(), file.name
+
+
+def test_stock_feast_reads_an_exported_repository(
+    bucket: Storage, store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Feast's own class on the exported folder, with the keys in the variables that it names, and with nothing else."""
+    first, second = scores(20, seed=1), scores(20, seed=2)
+    materialize(features(bucket, first), store, root=bucket)
+    artifact = features(bucket, second, day=15)
+    materialize(artifact, store, root=bucket)
+
+    written = export([artifact], tmp_path / "repo", store, root=bucket)
+
+    assert written.variables == ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    assert servers.PASSWORD not in "".join(file.read_text() for file in (tmp_path / "repo").iterdir())
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", bucket.options.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bucket.options.secret_key)
+    monkeypatch.syspath_prepend(str(tmp_path / "repo"))  # as the command is started in the folder
+    monkeypatch.delitem(sys.modules, "definitions", raising=False)
+    (tmp_path / "feast/online.db").unlink()
+    with quiet(), unprinted():
+        stock = feast_on(tmp_path / "repo")
+        stock.materialize(as_of(14), as_of(15))
+        found = stock.get_online_features([f"{VIEW}:skill_score_backend"], [{"user_id": "u00001"}]).to_dict()
+    monkeypatch.delitem(sys.modules, "definitions")
+    one, two = (table["skill_score_backend"].to_pylist()[1:3] for table in (first, second))
+    assert history_of(stock, "skill_score_backend") == list(zip(["u00001", "u00002"] * 2, one + two, strict=True))
+    assert found["skill_score_backend"] == two[:1]
+
+
+def feast_on(repository: Path) -> Any:
+    """Return Feast's store for a repository whose definitions are applied, as ``feast apply`` does."""
+    import feast
+    from feast.repo_config import load_repo_config
+    from feast.repo_operations import apply_total
+
+    config = load_repo_config(repository, repository / "feature_store.yaml")
+    apply_total(config, repository, skip_source_validation=False)
+    return feast.FeatureStore(repo_path=str(repository))

@@ -74,6 +74,33 @@ def _options() -> dict[str, dict[str, Any]]:
             default="1GB",
             example="4GB",
         ),
+        "engine": _option(
+            "What computes features that do not say so themselves: duckdb, embedded in the task, or spark.",
+            default="duckdb",
+            example="spark",
+        ),
+        "spark_master": _option(
+            "The Spark that engine: spark uses, unless the task's process has a Spark session. All cores of the worker "
+            "if empty.",
+            default="",
+            example="spark://spark-master:7077",
+        ),
+        "spark_memory": _option(
+            "What Spark's driver may hold in memory, as Java writes it; with a local master that is all of Spark.",
+            default="",
+            example="4g",
+        ),
+        "spark_conf": _option(
+            "Further settings of Spark, as a JSON object.",
+            default="",
+            example='{"spark.executor.memory": "4g"}',
+        ),
+        "spark_scratch": _option(
+            "Where results pass through on their way out of a Spark cluster: a folder or s3:// prefix that the worker "
+            "and all executors reach. A Spark on the worker itself needs none.",
+            default="",
+            example="s3://lake/scratch",
+        ),
     }
 
 

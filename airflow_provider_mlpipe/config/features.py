@@ -194,7 +194,7 @@ class FeatureSet(Section):
             means), ``minmax`` (to the fitted least 0, greatest 1) or ``robust`` (to median 0, quartile distance 1).
         handle_missing: what the normalised set does with nulls: the fitted ``mean``, ``median`` (what ``impute``
             means) or ``mode``; ``zero``; or ``drop`` the row.
-        engine: what computes: ``duckdb``, embedded, or ``spark``. ``[mlpipe] engine`` if absent, and DuckDB without that.
+        engine: what computes: ``duckdb``, embedded, or ``spark``; ``[mlpipe] engine`` if absent.
         cache: reuse a result whose inputs, definition and moment are the same instead of computing it again.
         columns: per input, mapping ``ours: theirs``; ``ours: null`` says that the input has nothing of that kind.
         aggregations: declared features by name.

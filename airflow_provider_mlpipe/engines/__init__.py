@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow_provider_mlpipe.engines.duckdb import DuckDBEngine, DuckDBSettings, literal, quote
 from airflow_provider_mlpipe.engines.engine import Engine
-from airflow_provider_mlpipe.engines.opening import EngineSettings, open_engine
+from airflow_provider_mlpipe.engines.opening import EngineSettings, open_engine, settings_named
 from airflow_provider_mlpipe.engines.refusals import Refusal, refusal
 from airflow_provider_mlpipe.engines.spark import SparkEngine, SparkSettings
 
@@ -24,4 +24,5 @@ __all__ = [
     "open_engine",
     "quote",
     "refusal",
+    "settings_named",
 ]

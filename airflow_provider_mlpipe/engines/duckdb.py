@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlpipe.engines.engine import ROWS_AT_A_TIME
 
@@ -32,6 +32,8 @@ class DuckDBSettings:
         threads: as many as cores if None.
         temp_directory: where to spill; a folder of its own that is removed afterwards if None.
     """
+
+    name: ClassVar[str] = "duckdb"
 
     memory_limit: str = "1GB"
     threads: int | None = None

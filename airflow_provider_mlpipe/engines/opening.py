@@ -1,4 +1,4 @@
-"""Opening the engine whose settings are given."""
+"""Choosing an engine by its name, and opening the one whose settings are given."""
 
 from __future__ import annotations
 
@@ -7,16 +7,38 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_mlpipe.engines.duckdb import DuckDBEngine, DuckDBSettings
 from airflow_provider_mlpipe.engines.spark import SparkEngine, SparkSettings
+from airflow_provider_mlpipe.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_mlpipe.engines.engine import Engine
 
-__all__ = ["EngineSettings", "open_engine"]
+__all__ = ["EngineSettings", "open_engine", "settings_named"]
 
 EngineSettings = DuckDBSettings | SparkSettings
 """What an engine may take; its type says which engine."""
+
+
+def settings_named(
+    *names: str | None, duckdb: DuckDBSettings | None = None, spark: SparkSettings | None = None
+) -> EngineSettings:
+    """Return the settings of the first engine that is named, of DuckDB if none is.
+
+    Args:
+        names: ``duckdb``, ``spark`` or nothing, the one that decides first.
+        duckdb: what DuckDB may take.
+        spark: which Spark.
+
+    Raises:
+        ConfigError: there is no engine of that name.
+    """
+    name = next((name for name in names if name), "duckdb")
+    if name == "spark":
+        return spark or SparkSettings()
+    if name == "duckdb":
+        return duckdb or DuckDBSettings()
+    raise ConfigError.unknown_name(where="engine", kind="engine", name=name, known=("duckdb", "spark"))
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.engines import settings_named
 from airflow_provider_mlpipe.feature_extraction import normalization
-from airflow_provider_mlpipe.feature_extraction.chunks import Chunk
 from airflow_provider_mlpipe.feature_extraction.inputs import check_inputs
 from airflow_provider_mlpipe.feature_extraction.job import Job
 from airflow_provider_mlpipe.feature_extraction.moments import Moments
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact, Storage
     from airflow_provider_mlpipe.config import Configured, FeatureSet
-    from airflow_provider_mlpipe.engines import DuckDBSettings
+    from airflow_provider_mlpipe.engines import EngineSettings
+    from airflow_provider_mlpipe.feature_extraction.chunks import Chunk
     from airflow_provider_mlpipe.feature_extraction.state import FittedState
     from airflow_provider_mlpipe.run import Run
 
@@ -53,7 +54,7 @@ def extract(
     root: Storage,
     run: Run,
     as_of: datetime | Moments,
-    engine: DuckDBSettings | None = None,
+    engine: EngineSettings | None = None,
     chunk: Chunk | None = None,
     cache: bool | None = None,
 ) -> Extraction:
@@ -67,7 +68,7 @@ def extract(
         run: names the partition.
         as_of: nothing at or after this moment is seen; the features' ``event_timestamp``. Many moments are computed in
             one pass over the events, and give one artifact with the rows of each.
-        engine: what the computation may take.
+        engine: what computes, and what it may take; the engine that the set names (``engine``) if None.
         chunk: only the entities of this part; it goes to ``{root}/{set}/features-chunks``, to be merged by
             `merge_chunks`, and is not normalised.
         cache: whether an earlier result of the same content may be reused; as the set says (``cache``) if None.
@@ -90,7 +91,7 @@ def job_of(
     root: Storage,
     run: Run,
     as_of: datetime | Moments,
-    engine: DuckDBSettings | None = None,
+    engine: EngineSettings | None = None,
     chunk: Chunk | None = None,
 ) -> Job:
     """Return the job of an extraction, whose run is named after what it is about."""
@@ -99,6 +100,7 @@ def job_of(
         run = replace(run, interval=moments.interval)
     if chunk is not None and run.map_index < 0:
         run = replace(run, map_index=chunk.index)
+    engine = engine or settings_named(features.model.engine)
     return Job(
         features=features, plan=plan(features), root=root, run=run, moments=moments, engine=engine, chunk=chunk
     )  # fmt: skip

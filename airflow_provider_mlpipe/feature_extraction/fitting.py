@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact, Storage
     from airflow_provider_mlpipe.config import Configured, FeatureSet
-    from airflow_provider_mlpipe.engines import DuckDBSettings
+    from airflow_provider_mlpipe.engines import EngineSettings
     from airflow_provider_mlpipe.feature_extraction.moments import Moments
     from airflow_provider_mlpipe.run import Run
 
@@ -52,7 +52,7 @@ def fit_state(
     root: Storage,
     run: Run,
     moments: Moments,
-    engine: DuckDBSettings | None = None,
+    engine: EngineSettings | None = None,
 ) -> Fit:
     """Compute the features of a range of moments and save their statistics as a state; `promote` puts it in force.
 
@@ -69,12 +69,17 @@ def fit_state(
     raw = write_raw(job, inputs, watch, cache=features.model.cache)
     state = replace(
         normalization.fitted(job, raw.artifact),
-        fitted_by={"engine": "duckdb", **{name: version(name) for name in ("airflow-provider-mlpipe", "duckdb")}},
+        fitted_by=_fitted_by(raw.artifact.manifest.details["engine"]),
     )
     StateStore(root, features.name).save(state)
     _log.info("%s: fitted %s on %d rows of %d moments", features.name, state.fit_id, raw.artifact.manifest.rows,
               moments.count)  # fmt: skip
     return Fit(state=state, history=raw.artifact, metrics=raw.metrics)
+
+
+def _fitted_by(engine: str) -> dict[str, str]:
+    names = ("airflow-provider-mlpipe", {"spark": "pyspark"}.get(engine, engine))
+    return {"engine": engine, **{name: version(name) for name in names}}
 
 
 def promote(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Storage
     from airflow_provider_mlpipe.artifacts.manifest import Input
     from airflow_provider_mlpipe.config import Configured, FeatureSet
-    from airflow_provider_mlpipe.engines import DuckDBSettings
+    from airflow_provider_mlpipe.engines import EngineSettings
     from airflow_provider_mlpipe.feature_extraction.chunks import Chunk
     from airflow_provider_mlpipe.feature_extraction.moments import Moments
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
@@ -37,7 +37,7 @@ class Job:
     root: Storage
     run: Run
     moments: Moments
-    engine: DuckDBSettings | None = None
+    engine: EngineSettings | None = None
     chunk: Chunk | None = None
 
     @property

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact, Storage
     from airflow_provider_mlpipe.config import Configured, FeatureSet
-    from airflow_provider_mlpipe.engines import DuckDBSettings
+    from airflow_provider_mlpipe.engines import EngineSettings
     from airflow_provider_mlpipe.feature_extraction.job import Job
     from airflow_provider_mlpipe.run import Run
 
@@ -43,7 +43,7 @@ def merge_chunks(
     *,
     root: Storage,
     run: Run,
-    engine: DuckDBSettings | None = None,
+    engine: EngineSettings | None = None,
 ) -> Extraction:
     """Publish the whole that chunks are parts of, and normalise it if the set asks for it.
 

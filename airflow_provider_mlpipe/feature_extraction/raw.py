@@ -50,7 +50,7 @@ def write_raw(job: Job, inputs: Mapping[str, Artifact], watch: Stopwatch, *, cac
     schema = arrow_schema(spec, key_type)
     inputs_used = tuple(artifact.as_input(role) for role, artifact in used.items())
     description = job.description(job.features.name, inputs_used, details_of(job))
-    key = reuse.content_key(description, schema, engine=type(job.engine).__name__ if job.engine else "DuckDBSettings")
+    key = reuse.content_key(description, schema, engine=description.details["engine"])
     if cache:
         own = {"cache_hits": 1, **watch.readings()}
         found = reuse.reused(job.root, description, key, own)
@@ -133,6 +133,7 @@ def details_of(job: Job) -> dict[str, Any]:
         "as_of": job.as_of.isoformat(),
         "events": {"from": start.isoformat(), "to": end.isoformat()},
         "spec_hash": spec.spec_hash,
+        "engine": job.engine.name if job.engine else "duckdb",
         "features": [
             {
                 "name": feature.name,

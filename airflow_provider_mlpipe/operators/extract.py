@@ -33,12 +33,23 @@ class ExtractFeaturesOperator(MlpipeOperator):
     Args:
         feature_set: the set's name in the file (templated).
         config: a feature YAML file or mapping (templated); see `SourceIngestOperator` for relative paths.
+        engine: what computes, ``duckdb`` or ``spark`` (templated); what the set names if absent, and without that
+            ``[mlpipe] engine``.
+        spark: which Spark, where ``[mlpipe] spark_...`` does not say it: ``master``, ``memory``, ``conf``, ``scratch``
+            (templated). A Spark session that the process already has is used whatever stands here.
         inputs: artifact URIs by role, ``users`` and ``activity`` for user features (templated).
         kwargs: `as_of`, `artifact_root`, `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
     """
 
-    template_fields: Sequence[str] = (*MlpipeOperator.template_fields, "feature_set", "config", "inputs")
-    template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "inputs": "json"}
+    template_fields: Sequence[str] = (
+        *MlpipeOperator.template_fields,
+        "feature_set",
+        "config",
+        "inputs",
+        "engine",
+        "spark",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "inputs": "json", "spark": "json"}
     ui_color = "#dcfce7"
 
     def __init__(
@@ -47,25 +58,31 @@ class ExtractFeaturesOperator(MlpipeOperator):
         feature_set: str,
         config: ConfigLike,
         inputs: Mapping[str, ArtifactUri],
+        engine: str | None = None,
+        spark: Mapping[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401 - the base's arguments
     ) -> None:
         super().__init__(**kwargs)
         self.feature_set = feature_set
         self.config = config
         self.inputs = inputs
+        self.engine = engine
+        self.spark = spark
 
     def run_stage(self, job: Job) -> str:
         """Extract."""
         from airflow_provider_mlpipe import config
         from airflow_provider_mlpipe.feature_extraction import extract
+        from airflow_provider_mlpipe.hooks.settings import engine_named
 
+        features = config.feature_set(self.find_config(self.config), self.feature_set)
         extraction = extract(
-            config.feature_set(self.find_config(self.config), self.feature_set),
+            features,
             {role: job.open(uri) for role, uri in self.inputs.items()},
             root=job.root,
             run=job.run,
             as_of=job.as_of,
-            engine=job.engine,
+            engine=engine_named(self.engine, features.model.engine, spark_overrides=self.spark, s3=job.options),
         )
         artifact = extraction.artifact
         job.push_metrics(extraction.metrics)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_mlpipe.artifacts import S3Options
 
@@ -33,6 +33,8 @@ class SparkSettings:
         s3: how this process reaches `scratch` if it is a bucket; Spark has its own ``spark.hadoop.fs.s3a.*``.
         temp_directory: where temporary folders are made; the system's place if None.
     """
+
+    name: ClassVar[str] = "spark"
 
     master: str = ""
     app_name: str = "mlpipe"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_mlpipe.artifacts.artifact import REPORT, SUITE, VERDICT
 from airflow_provider_mlpipe.artifacts.storage import join
@@ -16,6 +16,7 @@ from airflow_provider_mlpipe.reporting import render
 from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.frame import Frame
 from airflow_provider_mlpipe.validation.freshness import hours_before
+from airflow_provider_mlpipe.validation.gx.stock import excess, second_opinion
 from airflow_provider_mlpipe.validation.library import load_great_expectations
 from airflow_provider_mlpipe.validation.masking import Masking
 from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
@@ -48,6 +49,7 @@ def validate(
     *,
     as_of: datetime,
     engine: DuckDBSettings | None = None,
+    runner: Literal["scan", "gx"] | None = None,
 ) -> Verdict:
     """Judge `artifact` and write suite, report and verdict beside its data, the verdict last.
 
@@ -58,6 +60,7 @@ def validate(
         rules: the dataset's rules, as `config.dataset_rules` returns them.
         as_of: the instant that freshness is measured against: the end of the run's data interval.
         engine: what the computation may take.
+        runner: ``scan``, or ``gx`` for stock Great Expectations on pandas; what the rules say (`engine`) if None.
 
     Raises:
         ConfigError: a rule that no data could make sense of.
@@ -69,7 +72,8 @@ def validate(
     masking = Masking.of(rules, listed, artifact.schema.names)
     with DuckDBEngine.open(engine) as opened:
         try:
-            judgement, scan = judge_frame(Frame.of_artifact(opened, artifact), listed, rules.name)
+            frame = Frame.of_artifact(opened, artifact)
+            judgement, scan = judge_frame(frame, listed, rules.name, on_pandas=_on_pandas(frame, rules, runner))
         except Exception as error:
             raise _mapped(error, artifact, masking) from (None if rules.model.sensitive else error)
     results = in_report_order(masking.results(judgement.results))
@@ -101,13 +105,37 @@ def count_results(results: Iterable[RuleResult], rows: int) -> Metrics:
     )
 
 
-def judge_frame(frame: Frame, rules: Sequence[Rule], dataset: str) -> tuple[Judgement, Scan]:
-    """Scan a frame and judge what was found: the one way from rules to results, for artifacts and tables alike."""
+def _on_pandas(frame: Frame, rules: Configured[DatasetRules], runner: str | None) -> bool:
+    """Whether stock Great Expectations is to have its say.
+
+    Raises:
+        ConfigError: it is, but the rows are too many.
+    """
+    wanted = (runner or rules.model.engine) == "gx"
+    if wanted and (problem := excess(frame.rows, len(frame.names))):
+        raise ConfigError.invalid(
+            where=rules.where("engine"), key="engine", problem=problem, value="gx", hint="Write engine: scan."
+        )
+    return wanted
+
+
+def judge_frame(
+    frame: Frame, rules: Sequence[Rule], dataset: str, *, on_pandas: bool = False
+) -> tuple[Judgement, Scan]:
+    """Scan a frame and judge what was found: the one way from rules to results, for artifacts and tables alike.
+
+    Args:
+        frame: the rows.
+        rules: the rules.
+        dataset: the name of the suite.
+        on_pandas: whether stock Great Expectations on pandas has the last word on its own expectations.
+    """
     load_great_expectations()
     from airflow_provider_mlpipe.validation.judgement import judge_all
 
     scan = Scan(frame, rules)
-    return judge_all(frame, rules, scan.findings, dataset), scan
+    findings = second_opinion(frame, rules, scan.findings) if on_pandas else scan.findings
+    return judge_all(frame, rules, findings, dataset), scan
 
 
 def _summary(

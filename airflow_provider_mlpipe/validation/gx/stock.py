@@ -5,6 +5,7 @@ The columns are in memory, several times over, so how many values that may be is
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.measures import Condition
     from airflow_provider_mlpipe.validation.rules import Rule
 
-__all__ = ["MAX_VALUES", "excess", "find_on_pandas", "pandas_frame"]
+__all__ = ["MAX_VALUES", "excess", "find_on_pandas", "pandas_frame", "second_opinion"]
+
+logger = logging.getLogger(__name__)
 
 MAX_VALUES = 50_000_000
 """How many values (rows times columns) may be held as a pandas frame: 3 to 6 GB of memory while GX works on them."""
@@ -57,11 +60,61 @@ def find_on_pandas(
 
     if problem := excess(frame.rows, len(names)):
         return {rule.rule_id: Finding(problem=problem) for rule in rules}
-    data = pandas_frame(_table(frame, names, selected))
-    suite = ExpectationSuite(name="rules", expectations=[expectation_of(rule) for rule in rules])
-    by_id = {rule.rule_id: rule for rule in rules}
-    results = {each.expectation_config.meta["mlpipe"]["rule_id"]: each for each in _run(data, suite)}
-    return {rule_id: _finding(by_id[rule_id], result, len(data)) for rule_id, result in results.items()}
+    table, found = _table(frame, names, selected), {}
+    for nullable in (True, False):
+        # Great Expectations compares columns with each other by `if`, which nullable types refuse for a null.
+        some = {rule.rule_id: rule for rule in rules if (len(rule.columns) < 2) is nullable}
+        if not some:
+            continue
+        data = pandas_frame(table, nullable=nullable)
+        suite = ExpectationSuite(name="rules", expectations=[expectation_of(rule) for rule in some.values()])
+        for result in _run(data, suite):
+            rule_id = result.expectation_config.meta["mlpipe"]["rule_id"]
+            found[rule_id] = _finding(some[rule_id], result, len(data))
+    return found
+
+
+def second_opinion(frame: Frame, rules: Sequence[Rule], findings: Mapping[str, Finding]) -> dict[str, Finding]:
+    """Return the findings of a scan, with what stock Great Expectations says in the place of what the scan counted.
+
+    Asked are its own expectations. Those that Great Expectations does not have (logical types, freshness, drift and so
+    on), rules on columns that are missing, and rules that cannot run remain as the scan found them.
+
+    Args:
+        frame: the rows.
+        rules: the rules.
+        findings: of the scan, by rule id.
+    """
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    asked = []
+    for rule in rules:
+        found = findings[rule.rule_id]
+        core = get_expectation_impl(rule.expectation()[0]).__module__.startswith("great_expectations.")
+        if core and not found.skipped and not found.problem and found.result is None:
+            asked.append(rule)
+    together = [rule for rule in asked if not (rule.kind == "expectation" and getattr(rule, "condition", None))]
+    opinions = find_on_pandas(frame, together, list(frame.names)) if together else {}
+    for rule in asked:
+        if rule.rule_id not in opinions:
+            opinions |= find_on_pandas(frame, [rule], list(frame.names), getattr(rule, "selected")(frame))  # noqa: B009
+    return {rule.rule_id: _merged(rule, findings[rule.rule_id], opinions.get(rule.rule_id)) for rule in rules}
+
+
+def _merged(rule: Rule, found: Finding, opinion: Finding | None) -> Finding:
+    if opinion is None or "No provider found" in opinion.problem:
+        return found
+    if opinion.problem:
+        return opinion
+    counts = (found.missing, found.unexpected) != (opinion.missing, opinion.unexpected)
+    if rule.by_row and counts:
+        logger.warning(
+            "%s: Great Expectations counts %d unexpected and %d missing, a scan %d and %d; its word counts",
+            rule.rule_id, opinion.unexpected, opinion.missing, found.unexpected, found.missing,
+        )  # fmt: skip
+    return replace(
+        found, selected=opinion.selected, missing=opinion.missing, unexpected=opinion.unexpected, result=opinion.result
+    )
 
 
 def _table(frame: Frame, names: Sequence[str], selected: Condition | None) -> pa.Table:
@@ -80,10 +133,14 @@ def _table(frame: Frame, names: Sequence[str], selected: Condition | None) -> pa
     return table.rename_columns(list(names)) if names else pa.table({"": pa.nulls(table.num_rows)}).select([])
 
 
-def pandas_frame(table: pa.Table) -> pd.DataFrame:
+def pandas_frame(table: pa.Table, *, nullable: bool = True) -> pd.DataFrame:
     """Return a table as pandas holds it best.
 
-    Integers and truths with nulls stay what they are; a time without a zone, and a date, is in UTC, as for all rules.
+    A time without a zone, and a date, is in UTC, as for all rules.
+
+    Args:
+        table: the rows.
+        nullable: whether integers and truths with nulls stay what they are, in pandas' nullable types.
     """
     import pandas as pd
     import pyarrow as pa
@@ -94,7 +151,8 @@ def pandas_frame(table: pa.Table) -> pd.DataFrame:
         if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
             kind = pa.timestamp(kind.unit if pa.types.is_timestamp(kind) else "us", "UTC")
         fields.append(pa.field(field.name, kind))
-    holes = {table.schema.names[at]: table.column(at).null_count > 0 for at in range(table.num_columns)}
+    names = table.schema.names
+    holes = {names[at]: nullable and table.column(at).null_count > 0 for at in range(table.num_columns)}
     data: pd.DataFrame = table.cast(pa.schema(fields)).to_pandas(ignore_metadata=True)
     for field in fields:
         if holes[field.name] and pa.types.is_integer(field.type):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.engines import refusal
 from airflow_provider_mlpipe.errors import EngineUnavailableError, FeatureError, samples
 from airflow_provider_mlpipe.feature_extraction import compile as compiler
-from airflow_provider_mlpipe.feature_extraction.moments import Moments
+from airflow_provider_mlpipe.feature_extraction.lineage import cells_of
+from airflow_provider_mlpipe.feature_extraction.proof import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.engines import Engine
     from airflow_provider_mlpipe.feature_extraction.chunks import Chunk
+    from airflow_provider_mlpipe.feature_extraction.moments import Moments
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
-    from airflow_provider_mlpipe.feature_extraction.proof import Sight
 
 __all__ = ["Computation", "arrow_schema", "computing", "stamped"]
 
@@ -30,13 +31,15 @@ _PER_KEY = "mlpipe_per_key"
 
 
 class Computation:
-    """One plan at one moment, on one engine with a view per input role.
+    """One plan at one moment or many, on one engine with a view per input role.
 
     The events of each source are aggregated once into a table of one row per key, which serves counts and result.
 
     Attributes:
         counts: `events_null_key` and `events_unknown_entity` of each source's longest window, added up, and
-            `entities_null_key`; filled by the time `batches` has given its first batch.
+            `entities_null_key`; `events_used`, `events_later` and `events_without_time`; filled by the time `batches`
+            has given its first batch.
+        sights: what was seen of the events, for the proof; filled at the same time.
     """
 
     def __init__(
@@ -50,14 +53,12 @@ class Computation:
         self._plan = plan
         self._schemas = schemas
         self._engine = engine
-        self._moments = Moments.of(as_of)
-        self._as_of = self._moments.last
-        self._chunk = chunk
+        self._extent = compiler.Extent(plan, as_of, chunk)
         self.counts: dict[str, int] = {}
         self.sights: list[Sight] = []
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield key and features of every entity, in the order of the keys.
+        """Yield key and features of every entity, in the order of the keys; of many moments one after the other.
 
         Raises:
             FeatureError: the engine cannot compute it, or an entity has several values of a column in use.
@@ -69,16 +70,18 @@ class Computation:
             self._refuse_conflicts(backend, tables)
             per_source = {}
             for n, source in enumerate(plan.sources):
-                aggregated = compiler.events_per_key(plan, source, tables, self._as_of)
+                aggregated = compiler.events_per_key(plan, source, tables, self._extent)
                 name, sql = f"{_PER_KEY}_{n}", backend.compile(aggregated)
                 engine.keep(name, sql)
                 per_source[source] = compiler.kept(aggregated, name)
             self._count(backend, tables, per_source)
-            yield from engine.batches(backend.compile(compiler.feature_rows(plan, tables, per_source, self._as_of)))
+            for source, per_key in per_source.items():
+                self._look(backend, source, tables, per_key)
+            yield from engine.batches(backend.compile(compiler.feature_rows(plan, tables, per_source, self._extent)))
 
     def _refuse_conflicts(self, backend: Any, tables: Mapping[str, Any]) -> None:  # noqa: ANN401 - ibis has no types
         """A key that stands in an input twice is one thing; with two values of a column in use it is a riddle."""
-        for conflict in compiler.conflicts(self._plan, tables, self._as_of):
+        for conflict in compiler.conflicts(self._plan, tables, self._extent):
             sql = backend.compile(conflict.keys)
             (count,) = self._engine.row(f"SELECT count(*) FROM ({sql}) AS t")  # noqa: S608
             if not count:
@@ -97,14 +100,14 @@ class Computation:
     def _count(self, backend: Any, tables: Mapping[str, Any], per_source: Mapping[str, Any]) -> None:  # noqa: ANN401
         plan = self._plan
         entity, spine = plan.domain.entity, plan.domain.spine
-        (entities,) = self._engine.row(str(backend.compile(compiler.keyless(plan, tables))))
+        (entities,) = self._engine.row(str(backend.compile(compiler.keyless(plan, tables, self._extent))))
         self.counts = {"events_null_key": 0, "events_unknown_entity": 0, "entities_null_key": int(entities)}
         if entities:
             _log.warning("%s: rows of %r without a %s are left out: %d", plan.name, spine, entity, entities)
         for source, per_key in per_source.items():
             if [column for _, column in plan.sources[source].keys] != [entity]:
                 continue  # the key says what an entity is like, not which one it is
-            counted = compiler.left_out(plan, source, tables, per_key)
+            counted = compiler.left_out(plan, source, tables, per_key, self._extent)
             null_key, unknown = self._engine.row(str(backend.compile(counted)))
             self.counts["events_null_key"] += int(null_key)
             self.counts["events_unknown_entity"] += int(unknown)
@@ -115,6 +118,32 @@ class Computation:
                 _log.warning(
                     "%s: %s of a %s that %r does not hold are left out: %d", plan.name, what, entity, spine, unknown
                 )
+
+    def _look(self, backend: Any, source: str, tables: Mapping[str, Any], per_key: Any) -> None:  # noqa: ANN401
+        """Note what the aggregation of a source has seen, and what it has not."""
+        plan, extent = self._plan, self._extent
+        reached = {feature.name: set(cells_of(plan, feature.id)) for feature in plan.features}
+        found = self._engine.records(backend.compile(compiler.seen(plan, source, per_key, extent)))
+        for column, cells in compiler.sets_of_events(plan, source).items():
+            latest = [(row[column], row.get(compiler.MOMENT)) for row in found if row[column] is not None]
+            leads = [_aware(moment or extent.moments.last) - plan.delay - _aware(time) for time, moment in latest]
+            self.sights.append(
+                Sight(
+                    source=source,
+                    window=plan.cells[cells[0]].window,
+                    latest=max((_aware(time) for time, _ in latest), default=None),
+                    lead=min(leads, default=None),
+                    violations=sum(row[f"x{column[1:]}"] for row in found),
+                    features=tuple(name for name, own in reached.items() if own & {plan.cells[key] for key in cells}),
+                )
+            )
+        later, timeless = compiler.unseen(plan, source, tables, extent)
+        for name, number in (
+            ("events_used", sum(row["events"] for row in found)),
+            ("events_later", self._engine.row(str(backend.compile(later)))[0]),
+            ("events_without_time", self._engine.row(str(backend.compile(timeless)))[0]),
+        ):
+            self.counts[name] = self.counts.get(name, 0) + int(number)
 
 
 @contextmanager
@@ -156,11 +185,18 @@ def arrow_schema(plan: Plan, key_type: pa.DataType) -> pa.Schema:
     )
 
 
+def _aware(when: datetime) -> datetime:
+    """Return a time from the engine, which has no zone and is UTC, as one that has."""
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
 def stamped(batches: Iterator[pa.RecordBatch], schema: pa.Schema, moments: Moments) -> Iterator[pa.RecordBatch]:
     """Yield the batches in `schema`, with event_timestamp (as_of) and created_timestamp (the clock, for people)."""
     import pyarrow as pa
 
-    stamps = {"event_timestamp": moments.last, "created_timestamp": datetime.now(UTC)}
+    stamps = {"created_timestamp": datetime.now(UTC)}
+    if not moments.many:
+        stamps["event_timestamp"] = moments.last
     for batch in batches:
         columns = []
         for item in schema:

@@ -101,6 +101,10 @@ class Events:
         """Return where a column is borrowed from; None if it is the events' own."""
         return next((found for found in self.borrowed if column in found.columns), None)
 
+    def entity_key(self, entity: str) -> str | None:
+        """Return the internal name of the key that is the entity's; None if there is none."""
+        return next((f"k{n}" for n, (_, column) in enumerate(self.keys) if column == entity), None)
+
     def structure(self) -> list[tuple[str, str]]:
         """Return (input, column) of all that ties events to time, entities and lenders."""
         lent = [(found.role, found.other) for found in self.borrowed]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact, Storage
     from airflow_provider_mlpipe.config import Configured, FeatureSet
-    from airflow_provider_mlpipe.engines import EngineSettings
+    from airflow_provider_mlpipe.engines import Engine, EngineSettings
     from airflow_provider_mlpipe.feature_extraction.job import Job
     from airflow_provider_mlpipe.run import Run
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.config import FeatureSet
+    from airflow_provider_mlpipe.engines import Engine
     from airflow_provider_mlpipe.feature_extraction.compile import Method, Missing
     from airflow_provider_mlpipe.feature_extraction.job import Job
     from airflow_provider_mlpipe.feature_extraction.state import StateStore
@@ -151,8 +152,8 @@ def _first_fit(job: Job, raw: Artifact, states: StateStore) -> FittedState:
     state = states.promote_first(own, job.run.as_dict(), where=job.features.where())
     if state.fit_id == own.fit_id:
         _log.warning(
-            "%s: there was no fitted state, so normalisation was fitted on this run's %d entities as of %s and promoted "
-            "as %s; later runs use it unchanged. To fit on a stated range: mlpipe features fit %s",
+            "%s: there was no fitted state, so normalisation was fitted on this run's %d entities as of %s and "
+            "promoted as %s; later runs use it unchanged. To fit on a stated range: mlpipe features fit %s",
             job.features.name,
             raw.manifest.rows,
             job.as_of.isoformat(),
@@ -191,7 +192,9 @@ def _write(
 ) -> Artifact:
     name, model = job.features.name + SUFFIX, job.features.model
     method, details = method_of(model), raw.manifest.details
-    kept = {key: details[key] for key in ("entity", "entity_type", "as_of", "spec_hash", "features") if key in details}
+    kept: dict[str, Any] = {
+        key: details[key] for key in ("entity", "entity_type", "as_of", "spec_hash", "features") if key in details
+    }
     description = job.description(
         name,
         (raw.as_input("features"),),

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.artifacts import Artifact, ArtifactWriter
+from airflow_provider_mlpipe.artifacts import Artifact, ArtifactWriter, Description
 from airflow_provider_mlpipe.engines import open_engine
 from airflow_provider_mlpipe.feature_extraction import proof, reuse
 from airflow_provider_mlpipe.feature_extraction.computation import Computation, arrow_schema, stamped
@@ -67,8 +67,8 @@ def _computed(
     job: Job,
     used: Mapping[str, Artifact],
     schema: pa.Schema,
-    description: Any,
-    watch: Stopwatch,  # noqa: ANN401
+    description: Description,
+    watch: Stopwatch,
 ) -> Artifact:
     spec = job.plan
     events = {role: item.manifest.rows for role, item in used.items() if role != spec.domain.spine}
@@ -104,7 +104,7 @@ def _computed(
             cache_hits=0,
             **counts,
         )
-        details = {"missing": missing, "proof": proof.summary(found)}
+        details: dict[str, Any] = {"missing": missing, "proof": proof.summary(found)}
         if days is not None:
             details["days"] = days.as_list()
         published = writer.publish({**metrics, **watch.readings()}, details)

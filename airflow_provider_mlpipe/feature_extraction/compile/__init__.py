@@ -8,6 +8,8 @@ or on the number of threads.
 
 from __future__ import annotations
 
+from airflow_provider_mlpipe.feature_extraction.compile.events import unseen
+from airflow_provider_mlpipe.feature_extraction.compile.extent import MOMENT, Extent
 from airflow_provider_mlpipe.feature_extraction.compile.rows import (
     Conflict,
     conflicts,
@@ -26,13 +28,16 @@ from airflow_provider_mlpipe.feature_extraction.compile.scaling import (
     scaled,
     spread,
 )
+from airflow_provider_mlpipe.feature_extraction.compile.sights import seen, sets_of_events
 from airflow_provider_mlpipe.feature_extraction.compile.tables import inputs, kept, table_of
 from airflow_provider_mlpipe.feature_extraction.compile.windows import events_per_key
 
 __all__ = [
     "FILLS",
     "METHODS",
+    "MOMENT",
     "Conflict",
+    "Extent",
     "Method",
     "Missing",
     "centers",
@@ -46,6 +51,9 @@ __all__ = [
     "most_frequent",
     "outside",
     "scaled",
+    "seen",
+    "sets_of_events",
     "spread",
     "table_of",
+    "unseen",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.feature_extraction.compile.exact import number, rest, whole
+from airflow_provider_mlpipe.feature_extraction.compile.extent import MOMENT
 from airflow_provider_mlpipe.feature_extraction.compile.terms import clean, happened, moment
 from airflow_provider_mlpipe.feature_extraction.declaration import EVENT_DAY
 
@@ -12,14 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from airflow_provider_mlpipe.feature_extraction.compile.extent import Extent
     from airflow_provider_mlpipe.feature_extraction.declaration import Borrowed
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
 
-__all__ = ["TIME", "Names", "borrowed_rows", "keys_of", "prepared"]
+__all__ = ["TIME", "Names", "borrowed_rows", "keys_of", "prepared", "unseen"]
 
 TIME = "time"
 """The internal name of an event's time. All other internal names are a letter and a number, so that no column of an
 input, whatever it is called, can be taken for one of them: k for keys, v for values, w and r for their exact parts."""
+
+BETWEEN_ENTITIES = ("companions", "shared")
+"""Aggregations that look at the events of other entities, too."""
 
 _ADDED = ("sum", "mean", "std", "rate")
 
@@ -43,11 +48,14 @@ def keys_of(table: Any) -> list[str]:  # noqa: ANN401 - ibis has no types
     return [name for name in table.columns if name.startswith("k")]
 
 
-def prepared(plan: Plan, source: str, tables: Mapping[str, Any], as_of: datetime) -> Any:  # noqa: ANN401
-    """Return the events of a source in its longest window: keys, time, and the columns that cells use."""
+def prepared(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent) -> Any:  # noqa: ANN401
+    """Return the events of a source in its longest window: keys, time, and the columns that cells use.
+
+    For many moments, an event stands there once for each whose longest window it lies in, with the moment as a key.
+    """
     found, names = plan.sources[source], Names(plan, source)
-    _, end = plan.window(as_of)
-    events = _in_window(plan, source, tables[found.role], as_of)
+    longest = plan.longest(source)
+    events = _in_window(plan, source, tables[found.role], extent)
     time = clean(events[plan.theirs(found.role, found.timestamp)])
     values = {TIME: time}
     wanted = {f"k{n}": column for n, (column, _) in enumerate(found.keys)} | {
@@ -63,56 +71,98 @@ def prepared(plan: Plan, source: str, tables: Mapping[str, Any], as_of: datetime
         elif name.startswith("k"):
             values[name] = events[theirs]
         else:
-            values[name] = _value(plan, column, events[theirs], end)
+            values[name] = clean(events[theirs])
     for n, lender in enumerate(found.borrowed):
         values[f"b{n}"] = events[plan.theirs(found.role, lender.own)]
-    rows = events.select(**values)
-    for n, lender in enumerate(found.borrowed):
-        rows = _with_borrowed(plan, rows, n, lender, lent, tables, as_of)
-    return _with_parts(rows.select(TIME, *wanted) if found.borrowed else rows, names)
+    rows = _of_chunk(plan, source, events.select(**values), extent)
+    others = [borrowed_rows(plan, lender, tables, extent) for lender in found.borrowed]
+    # As late as possible, since it multiplies the events; but what is lent may differ from moment to moment.
+    early = any(MOMENT in other.columns for other in others)
+    rows = extent.watched(rows, TIME, longest) if early else rows
+    for n, (lender, other) in enumerate(zip(found.borrowed, others, strict=True)):
+        rows = _with_borrowed(rows, n, lender, lent, other)
+    rows = rows.select(TIME, *wanted, *(extent.keys if early else [])) if others else rows
+    rows = _with_parts(rows, names)
+    return _so_far(plan, rows if early else extent.watched(rows, TIME, longest), names, extent)
 
 
-def borrowed_rows(plan: Plan, lender: Borrowed, tables: Mapping[str, Any], as_of: datetime) -> Any:  # noqa: ANN401
-    """Return what a lender has to lend: its key as ``b``, its columns as l0, l1 ..., no two rows alike."""
-    role = lender.role
-    _, end = plan.window(as_of)
+def borrowed_rows(plan: Plan, lender: Borrowed, tables: Mapping[str, Any], extent: Extent) -> Any:  # noqa: ANN401
+    """Return what a lender has to lend: its key as ``b``, its columns as l0, l1 ..., no two rows alike.
+
+    Times to come are null. With times among what is lent, there is a row for each of many moments.
+    """
+    role, times = lender.role, []
     table = tables[role]
     table = table.filter(table[plan.theirs(role, lender.other)].notnull())
     values = {"b": table[plan.theirs(role, lender.other)]}
     for n, column in enumerate(lender.columns):
         theirs = plan.theirs(role, column)
         if theirs in table.columns:  # else nobody asks for it
-            values[f"l{n}"] = _value(plan, column, table[theirs], end)
-    return table.select(**values).distinct()
+            values[f"l{n}"] = clean(table[theirs])
+            times += [f"l{n}"] if _is_event_time(plan, column, values[f"l{n}"]) else []
+    rows = table.select(**values).distinct()
+    if not times:
+        return rows
+    rows = extent.spread(rows)
+    return rows.mutate(**{name: happened(rows[name], extent.end(rows)) for name in times}).distinct()
 
 
-def _value(plan: Plan, column: str, value: Any, end: datetime) -> Any:  # noqa: ANN401
-    value = clean(value)
-    return value if column in plan.domain.planned else happened(value, end)
+def _is_event_time(plan: Plan, column: str, value: Any) -> bool:  # noqa: ANN401
+    """Return whether a column says when something happened, so that it must not be known before."""
+    return bool(value.type().is_timestamp()) and column not in plan.domain.planned
+
+
+def _so_far(plan: Plan, rows: Any, names: Names, extent: Extent) -> Any:  # noqa: ANN401
+    """Return events with times to come as null."""
+    times = {
+        name: happened(rows[name], extent.end(rows))
+        for column, name in names.of.items()
+        if _is_event_time(plan, column, rows[name])
+    }
+    return rows.mutate(**times) if times else rows
+
+
+def _of_chunk(plan: Plan, source: str, rows: Any, extent: Extent) -> Any:  # noqa: ANN401
+    """Return the events of a chunk's entities, or all where an entity is compared with others."""
+    alone = all(cell.agg not in BETWEEN_ENTITIES for cell in plan.source_cells(source).values())
+    own = plan.sources[source].entity_key(plan.domain.entity)
+    return extent.entities(rows, own) if alone and own is not None and own in rows.columns else rows
 
 
 def _with_borrowed(
-    plan: Plan,
     rows: Any,  # noqa: ANN401
     n: int,
     lender: Borrowed,
     lent: dict[str, tuple[Borrowed, str]],
-    tables: Mapping[str, Any],
-    as_of: datetime,
+    other: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
-    other = borrowed_rows(plan, lender, tables, as_of)
-    joined = rows.left_join(other, [rows[f"b{n}"] == other.b])
+    same = [name for name in (MOMENT,) if name in other.columns]
+    joined = rows.left_join(other, [rows[f"b{n}"] == other.b, *(rows[name] == other[name] for name in same)])
     columns = {
         name: other[f"l{lender.columns.index(column)}"] for name, (found, column) in lent.items() if found is lender
     }
     return joined.select(rows, **columns)
 
 
-def _in_window(plan: Plan, source: str, events: Any, as_of: datetime) -> Any:  # noqa: ANN401
+def _in_window(plan: Plan, source: str, events: Any, extent: Extent) -> Any:  # noqa: ANN401
     found = plan.sources[source]
     time = events[plan.theirs(found.role, found.timestamp)]
-    start, end = plan.window(as_of, plan.longest(source))
+    start, end = extent.outer(plan.longest(source))
     return events.filter(_at(time) >= _bound(start, time), _at(time) < _bound(end, time))
+
+
+def unseen(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent) -> tuple[Any, Any]:
+    """Return two expressions of one number: events at or after the end of all windows, and events without a time.
+
+    Two, as an engine skips row groups for each alone.
+    """
+    found = plan.sources[source]
+    events = tables[found.role]
+    time = events[plan.theirs(found.role, found.timestamp)]
+    _, end = extent.outer(plan.longest(source))
+    later = events.filter(_at(time) >= _bound(end, time))
+    timeless = events.filter(time.isnull())
+    return tuple(rows.aggregate(n=rows.count().cast("int64")) for rows in (later, timeless))
 
 
 def _with_parts(rows: Any, names: Names) -> Any:  # noqa: ANN401

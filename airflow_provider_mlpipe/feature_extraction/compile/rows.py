@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.feature_extraction.compile.events import borrowed_rows
-from airflow_provider_mlpipe.feature_extraction.compile.terms import Terms, clean, happened, moment
+from airflow_provider_mlpipe.feature_extraction.compile.extent import MOMENT
+from airflow_provider_mlpipe.feature_extraction.compile.terms import Terms, clean, happened
 from airflow_provider_mlpipe.feature_extraction.compile.windows import EVENTS
 from airflow_provider_mlpipe.feature_extraction.expression import Operation, Reference
 from airflow_provider_mlpipe.feature_extraction.plan import ZERO_WITHOUT_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
+    from airflow_provider_mlpipe.feature_extraction.compile.extent import Extent
     from airflow_provider_mlpipe.feature_extraction.expression import Node
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
 
@@ -22,6 +23,8 @@ __all__ = ["ENTITY", "Conflict", "conflicts", "feature_rows", "keyless", "left_o
 
 ENTITY = "entity"
 """The internal name of the spine's key; its columns are s0, s1 ..."""
+
+_SINCE = "since"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,41 +41,48 @@ class Conflict:
     keys: Any
 
 
-def feature_rows(plan: Plan, tables: Mapping[str, Any], per_source: Mapping[str, Any], as_of: datetime) -> Any:  # noqa: ANN401 - ibis
+def feature_rows(plan: Plan, tables: Mapping[str, Any], per_source: Mapping[str, Any], extent: Extent) -> Any:  # noqa: ANN401 - ibis
     """Return one row per entity of the spine, in the order of the entities: key and features.
+
+    Of many moments, one comes after the other.
 
     Counts, sums and rates over no events are 0, everything else is null.
     """
-    table = _entities(plan, tables[plan.domain.spine], as_of)
+    table = _entities(plan, tables[plan.domain.spine], extent)
     for source, per_key in per_source.items():
-        table = _with_cells(plan, source, table, per_key)
+        table = _with_cells(plan, source, table, per_key, extent)
     for layer in _layers(plan):
-        table = table.mutate(**{key: _formula(plan, table, key, as_of) for key in layer})
+        table = table.mutate(**{key: _formula(plan, table, key, extent) for key in layer})
     chosen = {feature.name: table[feature.id].cast(feature.type) for feature in plan.features}
-    return table.select(**{plan.domain.entity: table[ENTITY]}, **chosen).order_by(plan.domain.entity)
+    keys = {plan.domain.entity: table[ENTITY]}
+    if extent.many:
+        rows = table.select(**keys, event_timestamp=table[MOMENT], **chosen)
+        return rows.order_by(["event_timestamp", plan.domain.entity])
+    return table.select(**keys, **chosen).order_by(plan.domain.entity)
 
 
-def conflicts(plan: Plan, tables: Mapping[str, Any], as_of: datetime) -> list[Conflict]:
+def conflicts(plan: Plan, tables: Mapping[str, Any], extent: Extent) -> list[Conflict]:
     """Return where an entity, or a key that something is borrowed by, could have several values of a column in use."""
     domain, found = plan.domain, []
     if plan.spine_columns:
-        entities = _entities(plan, tables[domain.spine], as_of)
+        entities = _entities(plan, tables[domain.spine], extent)
         found.append(
             Conflict(role=domain.spine, key=domain.entity, columns=plan.spine_columns, keys=_twice(entities, ENTITY))
         )
     for source in plan.sources.values():
         for lender in source.borrowed:
-            rows = borrowed_rows(plan, lender, tables, as_of)
+            rows = borrowed_rows(plan, lender, tables, extent)
             found.append(Conflict(role=lender.role, key=lender.other, columns=lender.columns, keys=_twice(rows, "b")))
     return found
 
 
-def left_out(plan: Plan, source: str, tables: Mapping[str, Any], per_key: Any) -> Any:  # noqa: ANN401
+def left_out(plan: Plan, source: str, tables: Mapping[str, Any], per_key: Any, extent: Extent) -> Any:  # noqa: ANN401
     """Return one row: events of the longest window without a key, and of entities that the spine does not hold."""
     spine = tables[plan.domain.spine]
     ((_, column),) = plan.sources[source].keys
     key = spine[plan.theirs(plan.domain.spine, column)]
     keys = spine.select(known=key).filter(key.notnull()).distinct()
+    per_key = extent.entities(per_key, "k0")
     joined = per_key.left_join(keys, [per_key.k0 == keys.known])
     no_key, unknown = joined.k0.isnull(), joined.k0.notnull() & joined.known.isnull()
     return joined.aggregate(
@@ -81,36 +91,49 @@ def left_out(plan: Plan, source: str, tables: Mapping[str, Any], per_key: Any) -
     )
 
 
-def keyless(plan: Plan, tables: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def keyless(plan: Plan, tables: Mapping[str, Any], extent: Extent) -> Any:  # noqa: ANN401
     """Return one row: rows of the spine without a key."""
-    spine = tables[plan.domain.spine]
-    key = spine[plan.theirs(plan.domain.spine, plan.domain.entity)]
+    column = plan.theirs(plan.domain.spine, plan.domain.entity)
+    spine = extent.entities(tables[plan.domain.spine], column)
+    key = spine[column]
     return spine.aggregate(c=key.isnull().sum().fill_null(0).cast("int64"))
 
 
 def _twice(rows: Any, key: str) -> Any:  # noqa: ANN401
-    counted = rows.group_by(key).aggregate(n=rows.count())
-    return counted.filter(counted.n > 1).select(key)
+    moments = [name for name in (MOMENT,) if name in rows.columns]
+    counted = rows.group_by([key, *moments]).aggregate(n=rows.count())
+    found = counted.filter(counted.n > 1).select(key)
+    return found.distinct() if moments else found
 
 
-def _entities(plan: Plan, spine: Any, as_of: datetime) -> Any:  # noqa: ANN401
-    """Return the keys of the spine, each once, with the columns that formulas read; times to come are null."""
-    domain, (_, end) = plan.domain, plan.window(as_of)
-    role = domain.spine
+def _entities(plan: Plan, spine: Any, extent: Extent) -> Any:  # noqa: ANN401
+    """Return the keys of the spine, each once, with the columns that formulas read; times to come are null.
+
+    Of many moments, each has all entities that exist by then.
+    """
+    domain, role = plan.domain, plan.domain.spine
     key = spine[plan.theirs(role, domain.entity)]
-    rows = spine.filter(key.notnull())
-    if domain.since:
-        rows = rows.filter(clean(rows[plan.theirs(role, domain.since)]) < moment(end))
+    rows = extent.entities(spine.filter(key.notnull()), key.get_name())
     values = {ENTITY: rows[key.get_name()]}
     for n, column in enumerate(plan.spine_columns):
-        value = clean(rows[plan.theirs(role, column)])
-        values[f"s{n}"] = value if column in domain.planned else happened(value, end)
-    return rows.select(**values).distinct()
+        values[f"s{n}"] = clean(rows[plan.theirs(role, column)])
+    if domain.since:
+        values[_SINCE] = clean(rows[plan.theirs(role, domain.since)])
+    rows = extent.spread(rows.select(**values).distinct())
+    if domain.since:
+        rows = rows.filter(rows[_SINCE] < extent.end(rows)).drop(_SINCE)
+    times = {
+        f"s{n}": happened(rows[f"s{n}"], extent.end(rows))
+        for n, column in enumerate(plan.spine_columns)
+        if column not in domain.planned and rows[f"s{n}"].type().is_timestamp()
+    }
+    rows = rows.mutate(**times) if times else rows
+    return rows.distinct() if times or domain.since else rows
 
 
-def _with_cells(plan: Plan, source: str, table: Any, per_key: Any) -> Any:  # noqa: ANN401
+def _with_cells(plan: Plan, source: str, table: Any, per_key: Any, extent: Extent) -> Any:  # noqa: ANN401
     """Join the cells of one source to the entities that its keys match."""
-    conditions = []
+    conditions = [table[name] == per_key[name] for name in extent.keys]
     for n, (_, column) in enumerate(plan.sources[source].keys):
         ours = ENTITY if column == plan.domain.entity else f"s{plan.spine_columns.index(column)}"
         conditions.append(table[ours] == per_key[f"k{n}"])
@@ -121,12 +144,12 @@ def _with_cells(plan: Plan, source: str, table: Any, per_key: Any) -> Any:  # no
     return table.left_join(per_key, conditions).select(table, **cells)
 
 
-def _formula(plan: Plan, table: Any, key: str, as_of: datetime) -> Any:  # noqa: ANN401
+def _formula(plan: Plan, table: Any, key: str, extent: Extent) -> Any:  # noqa: ANN401
     feature, place = plan.owners[key]
     terms = Terms(
         column=lambda name: table[f"s{plan.spine_columns.index(name)}"],
         reference=lambda identifier: table[identifier],
-        as_of=moment(as_of),
+        as_of=extent.as_of(table),
         where=place,
         feature=feature,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.feature_extraction.compile.events import keys_of
 from airflow_provider_mlpipe.feature_extraction.compile.exact import exact_sum, rest, whole
+from airflow_provider_mlpipe.feature_extraction.compile.extent import MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +37,16 @@ def sharing(windows: Windows, found: Any, cells: Mapping[str, Cell]) -> Any:  # 
 
 
 def _pairs(windows: Windows, key: str) -> Any:  # noqa: ANN401
-    """Return the different pairs of key and value among a cell's events; a null is no key and no value."""
-    rows = _counted(windows, key)
-    return rows.select(**{name: rows[name] for name in keys_of(rows)}, **{_VALUE: rows[_VALUE]}).distinct()
+    """Return the different pairs of key and value among a cell's events; a null is no key and no value.
+
+    Where the cell is about what is shared `among` something else, that is a third column.
+    """
+    rows, among = _counted(windows, key), windows.plan.cells[key].among
+    values = {name: rows[name] for name in (*keys_of(rows), _VALUE)}
+    if among is not None:
+        values["a0"] = rows[windows.names.of[among]]
+        rows = rows.filter(values["a0"].notnull())
+    return rows.select(**values).distinct()
 
 
 def _counted(windows: Windows, key: str) -> Any:  # noqa: ANN401
@@ -52,17 +60,25 @@ def _companions(windows: Windows, key: str) -> Any:  # noqa: ANN401
     """Count the other entities that have an event of one of the same values."""
     pairs = _pairs(windows, key)
     keys = keys_of(pairs)
-    others = pairs.select(o0=pairs[keys[0]], other=pairs[_VALUE])
-    joined = pairs.inner_join(others, [pairs[_VALUE] == others.other, pairs[keys[0]] != others.o0])
+    moments = [name for name in keys if name == MOMENT]
+    others = pairs.select(o0=pairs[keys[0]], other=pairs[_VALUE], **{f"o_{name}": pairs[name] for name in moments})
+    same = [pairs[name] == others[f"o_{name}"] for name in moments]
+    joined = pairs.inner_join(others, [pairs[_VALUE] == others.other, pairs[keys[0]] != others.o0, *same])
     return joined.group_by(keys).aggregate(**{key: joined.o0.nunique().cast("int64")})
 
 
 def _shared(windows: Windows, key: str) -> Any:  # noqa: ANN401
-    """Count the values that another entity has an event of, too."""
+    """Count the values that another entity has an event of, too; or that two of `among` have within the entity."""
     pairs = _pairs(windows, key)
-    popular = pairs.group_by(_VALUE).aggregate(n=pairs.count())
-    popular = popular.filter(popular.n > 1).select(other=popular[_VALUE])
-    joined = pairs.inner_join(popular, [pairs[_VALUE] == popular.other])
+    if "a0" in pairs.columns:
+        values = pairs.group_by([*keys_of(pairs), _VALUE]).aggregate(n=pairs.count())
+        return values.group_by(keys_of(pairs)).aggregate(**{key: (values.n > 1).sum().cast("int64")})
+    moments = [name for name in keys_of(pairs) if name == MOMENT]
+    popular = pairs.group_by([_VALUE, *moments]).aggregate(n=pairs.count())
+    popular = popular.filter(popular.n > 1)
+    popular = popular.select(other=popular[_VALUE], **{f"o_{name}": popular[name] for name in moments})
+    same = [pairs[name] == popular[f"o_{name}"] for name in moments]
+    joined = pairs.inner_join(popular, [pairs[_VALUE] == popular.other, *same])
     return joined.group_by(keys_of(pairs)).aggregate(**{key: joined.count().cast("int64")})
 
 

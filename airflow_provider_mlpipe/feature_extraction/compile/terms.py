@@ -11,7 +11,6 @@ from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from airflow_provider_mlpipe.feature_extraction.expression import Node
 
@@ -187,12 +186,12 @@ def clean(value: Any) -> Any:  # noqa: ANN401
     return value.cast("timestamp") if kind.is_timestamp() or kind.is_date() else value
 
 
-def happened(value: Any, end: datetime) -> Any:  # noqa: ANN401
-    """Return a `clean` value, or null where it is a time at or after `end`: it has not happened yet."""
+def happened(value: Any, end: Any) -> Any:  # noqa: ANN401
+    """Return a `clean` value, or null where it is a time at or after `end`, a value: it has not happened yet."""
     import ibis
 
     kind = value.type()
-    return ibis.ifelse(value < moment(end), value, ibis.null(kind)) if kind.is_timestamp() else value
+    return ibis.ifelse(value < end, value, ibis.null(kind)) if kind.is_timestamp() else value
 
 
 def moment(when: Any) -> Any:  # noqa: ANN401

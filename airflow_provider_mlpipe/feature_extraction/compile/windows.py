@@ -8,12 +8,13 @@ from airflow_provider_mlpipe.feature_extraction.compile.events import TIME, Name
 from airflow_provider_mlpipe.feature_extraction.compile.exact import exact_sum, number, real
 from airflow_provider_mlpipe.feature_extraction.compile.revisits import REVISITED, revisited
 from airflow_provider_mlpipe.feature_extraction.compile.sharing import SHARING, sharing
-from airflow_provider_mlpipe.feature_extraction.compile.terms import Terms, moment
+from airflow_provider_mlpipe.feature_extraction.compile.sights import latest_seen
+from airflow_provider_mlpipe.feature_extraction.compile.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
+    from airflow_provider_mlpipe.feature_extraction.compile.extent import Extent
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
     from airflow_provider_mlpipe.feature_extraction.scope import Cell
 
@@ -23,12 +24,14 @@ EVENTS = "events"
 """The internal name of the number of events in the longest window."""
 
 
-def events_per_key(plan: Plan, source: str, tables: Mapping[str, Any], as_of: datetime) -> Any:  # noqa: ANN401 - ibis
+def events_per_key(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent) -> Any:  # noqa: ANN401 - ibis
     """Return one row per key that occurs in the source's longest window, null included: key, events, every cell."""
-    windows = Windows(plan, source, prepared(plan, source, tables, as_of), as_of)
+    windows = Windows(plan, source, prepared(plan, source, tables, extent), extent)
     rows, cells = windows.rows, plan.source_cells(source)
     plain = {key: windows.cell(key) for key, cell in cells.items() if cell.agg not in SHARING}
-    result = rows.group_by(keys_of(rows)).aggregate(**{EVENTS: rows.count().cast("int64")}, **plain)
+    result = rows.group_by(keys_of(rows)).aggregate(
+        **{EVENTS: rows.count().cast("int64")}, **latest_seen(windows), **plain
+    )
     result = revisited(windows, result, {key: cell for key, cell in cells.items() if cell.agg in REVISITED})
     return sharing(windows, result, {key: cell for key, cell in cells.items() if cell.agg in SHARING})
 
@@ -41,23 +44,25 @@ class Windows:
         names: what their columns are called.
     """
 
-    def __init__(self, plan: Plan, source: str, rows: Any, as_of: datetime) -> None:  # noqa: ANN401
+    def __init__(self, plan: Plan, source: str, rows: Any, extent: Extent) -> None:  # noqa: ANN401
         self.plan = plan
         self.source = source
         self.rows = rows
         self.names = Names(plan, source)
-        self._as_of = as_of
+        self.extent = extent
 
     def mask(self, key: str) -> Any:  # noqa: ANN401
         """Return which events a cell counts; None for all of them."""
         cell, rows, parts = self.plan.cells[key], self.rows, []
         if cell.window != self.plan.longest(self.source):
-            start, _ = self.plan.window(self._as_of, cell.window)
-            parts.append(rows[TIME] >= moment(start))
+            parts.append(rows[TIME] >= self.extent.start(rows, cell.window))
         if cell.where is not None:
             feature, place = self.plan.owners[key]
             terms = Terms(
-                column=lambda name: rows[self.names.of[name]], as_of=moment(self._as_of), where=place, feature=feature
+                column=lambda name: rows[self.names.of[name]],
+                as_of=self.extent.as_of(rows),
+                where=place,
+                feature=feature,
             )
             parts.append(terms.condition(cell.where))
         if cell.pivot is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.frame import Frame
     from airflow_provider_mlpipe.validation.measures import Condition
 
-__all__ = ["ON_COLUMNS", "Column", "answers", "computable"]
+__all__ = ["ON_COLUMNS", "Column", "answers", "computable", "problem_with"]
 
 MAX_LISTED = 20
 """How many values a result lists: of all that are missing or too many, the first in their order."""
@@ -56,12 +57,19 @@ class Column:
 
 def computable(kind: str, name: str) -> bool:
     """Whether the engine can compute what expectation `name` asks of a column of logical type `kind`."""
-    return kind in ON_COLUMNS[name][0]
+    return name in ON_COLUMNS and (kind == "null" or kind in ON_COLUMNS[name][0])
 
 
 def answers(name: str, column: Column) -> dict[str, Any]:
     """Return the metrics that expectation `name` asks for, by their names."""
     return ON_COLUMNS[name][1](column)
+
+
+def problem_with(name: str, kind: str) -> str:
+    """Return why expectation `name` cannot be about a column of logical type `kind`, as a clause, or nothing."""
+    if name not in ON_COLUMNS or computable(kind, name) or kind not in _UNCOUNTABLE:
+        return ""
+    return f"is of type {kind}, of which Great Expectations computes no {_METRIC.sub(' ', name).strip()}"
 
 
 # ------------------------------------------------------------------ numbers
@@ -143,6 +151,8 @@ def _present_share(column: Column) -> float:
 
 def _strangers(column: Column) -> dict[str, Any]:
     """Return how many different values are not in the set, and the first of them."""
+    if column.kind == "null":
+        return {"column.distinct_values.not_in_set.count": 0, "column.distinct_values.not_in_set": []}
     _, kind, values = listed(column.frame, column.name, column.arguments["value_set"])
     others = (
         f"FROM (SELECT v FROM {{v}} WHERE v IS NOT NULL GROUP BY v) "  # noqa: S608
@@ -157,6 +167,8 @@ def _strangers(column: Column) -> dict[str, Any]:
 def _absent(column: Column) -> dict[str, Any]:
     """Return how many values of the set do not stand in the column, and the first of them."""
     given = list(dict.fromkeys(column.arguments["value_set"]))
+    if column.kind == "null":
+        return _missing(given)
     _, kind, _ = listed(column.frame, column.name, ())
     # One slot per value keeps the positions; a value that the column cannot hold is a null, which matches none.
     slots = [next(iter(listed(column.frame, column.name, [value])[2]), None) for value in given]
@@ -166,7 +178,10 @@ def _absent(column: Column) -> dict[str, Any]:
         [slots, *column.parameters],
     )
     there = {slots[place - 1] for (place,) in found if place}
-    missing = [value for value, slot in zip(given, slots, strict=True) if slot not in there]
+    return _missing([value for value, slot in zip(given, slots, strict=True) if slot not in there])
+
+
+def _missing(missing: list[Any]) -> dict[str, Any]:
     return {
         "column.distinct_values.missing_from_column.count": len(missing),
         "column.distinct_values.missing_from_column": missing[:MAX_LISTED],
@@ -182,6 +197,8 @@ def _commonest(column: Column) -> list[Any]:
 
 # ------------------------------------------------------------------ by expectation
 
+_METRIC = re.compile(r"^expect_column_|_to_(be|contain|equal)_.*$|_")
+_UNCOUNTABLE = frozenset({"string", "list", "struct", "map", "binary", "time", "duration", "mixed", "other"})
 _EVERY = frozenset({"string", "int", "float", "decimal", "bool", "timestamp", "date", "binary", "time"})
 _BARE = frozenset({"string", "int", "float", "bool"})
 

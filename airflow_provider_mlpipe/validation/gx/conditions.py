@@ -55,24 +55,33 @@ class RowTest:
     def comparable(self, position: int) -> str:
         """Return a column as SQL in a type that compares with others of its family."""
         place, kind = self.places[position], self.kinds[position]
+        if kind == "null":
+            return "NULL"
         return f"CAST({place} AS TIMESTAMPTZ)" if kind in TIMES else place
 
     @property
     def alike(self) -> bool:
-        """Whether all columns are numbers, or times, or of one type."""
+        """Whether all columns are numbers, or times, or of one type; one without values is like any other."""
         kinds = set(self.kinds) - {"null"}
         return len(kinds) <= 1 or kinds <= NUMBERS or kinds <= TIMES
 
 
 def is_native(name: str, test: RowTest) -> bool:
     """Whether SQL says the same of such columns as Great Expectations does on pandas."""
-    test_it = ON_ROWS.get(name)
-    return test_it is not None and test_it[0](test)
+    found = ON_ROWS.get(name)
+    return found is not None and (_has_no_values(test) or found[0](test))
 
 
 def unexpected(name: str, test: RowTest) -> Condition:
     """Return the SQL condition of a row that counts and is unexpected; never null."""
+    if _has_no_values(test) and name not in _EVERY_ROW:
+        return "false", []  # only rows without a value, of which none counts
     return ON_ROWS[name][1](test)
+
+
+def _has_no_values(test: RowTest) -> bool:
+    """Whether it is about one column in which nothing ever stood, so that it has no type."""
+    return test.kinds == ("null",)
 
 
 def ignored(name: str, test: RowTest) -> Condition | None:
@@ -288,11 +297,11 @@ def _number(test: RowTest) -> bool:
 
 
 def _numbers(test: RowTest) -> bool:
-    return set(test.kinds) <= NUMBERS
+    return set(test.kinds) <= NUMBERS | {"null"}
 
 
 def _ordered(test: RowTest) -> bool:
-    return test.alike and set(test.kinds) <= NUMBERS | TIMES | {"string"}
+    return test.alike and set(test.kinds) <= NUMBERS | TIMES | {"string", "null"}
 
 
 def _any(test: RowTest) -> bool:  # noqa: ARG001 - every column will do
@@ -300,7 +309,7 @@ def _any(test: RowTest) -> bool:  # noqa: ARG001 - every column will do
 
 
 def _flat(test: RowTest) -> bool:
-    return test.alike and set(test.kinds) <= NUMBERS | TIMES | {"string", "bool"}
+    return test.alike and set(test.kinds) <= NUMBERS | TIMES | {"string", "bool", "null"}
 
 
 _PYTHON_ONLY = re.compile(r"\(\?(?!:|P<|[ims]+\))|\\[1-9Z]|[*+?}]\+|\(\?P=")

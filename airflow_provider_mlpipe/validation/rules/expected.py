@@ -120,6 +120,11 @@ class ExpectedOfColumn(Expected):
 
     by_row: ClassVar[bool] = False
 
+    def problem(self, frame: Frame) -> str:
+        """Return why there is nothing to compute of such a column, or nothing."""
+        found = aggregates.problem_with(self.type, frame.logical(self.column))
+        return f"{columns(self.columns)} {found}" if found else ""
+
     def is_native(self, frame: Frame) -> bool:
         """Whether the engine computes the same."""
         return aggregates.computable(frame.logical(self.column), self.type)

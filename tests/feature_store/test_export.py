@@ -104,6 +104,7 @@ def test_what_stock_feast_reads_is_what_our_store_reads(exported: Exported) -> N
         assert online == {"user_id": ["u00003"], "skill_score_backend": [moments[as_of(15)]]}
 
 
+@pytest.mark.slow
 def test_stock_materialize_fills_and_the_feature_server_answers(exported: Exported) -> None:
     with contextlib.closing(sqlite3.connect(exported.online_file)) as connection:
         connection.execute(f"DELETE FROM mlpipe_{VIEW}")

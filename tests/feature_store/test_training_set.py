@@ -1,17 +1,16 @@
 """Training sets the whole way: artifacts materialised, labels joined, and Feast asked for the same.
 
-`test_training_join` holds the join itself against brute force.
+`test_training_join` holds the join itself against brute force, `test_training_refusals` what is refused.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import random
 import uuid
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.csv
@@ -20,92 +19,14 @@ import pytest
 
 from airflow_provider_mlpipe.artifacts import Artifact, ArtifactWriter, Description, Storage
 from airflow_provider_mlpipe.config import FeatureStore
-from airflow_provider_mlpipe.errors import (
-    ArtifactReplacedError,
-    ConfigError,
-    GateClosedError,
-    SourceRejectedError,
-    StoreRejectedError,
-)
+from airflow_provider_mlpipe.errors import GateClosedError
 from airflow_provider_mlpipe.feature_store import materialize, open_store
-from airflow_provider_mlpipe.feature_store.training import PROOF, history, join, training_set
-from airflow_provider_mlpipe.run import Run
+from airflow_provider_mlpipe.feature_store.training import PROOF
 from tests.feature_store.feature_artifacts import STAMP, VIEW, as_of, features, run_of, scores, verdict
+from tests.feature_store.training_sets import BACKEND, DONE, STORE, TOP, TTL, build, feature_history, labels, small
 
 if TYPE_CHECKING:
     from tests import servers
-
-STORE = FeatureStore()
-TTL = timedelta(days=1)
-BACKEND, DONE, TOP = (f"{VIEW}:{name}" for name in ("skill_score_backend", "tasks_completed_7d", "top_skill"))
-
-
-def feature_history(root: Storage, store: FeatureStore = STORE) -> None:
-    """Three days of 40 users with a TTL of a day, a rewritten day, and two days of teams without one."""
-    short = {"ttl_seconds": int(TTL.total_seconds())}
-    for day in (14, 15, 17):
-        materialize(features(root, scores(40, seed=day), day=day, feast=short), store, root=root)
-    # A manual run about the moment of day 15, computed later: what it says of ten users is newer news.
-    again = features(root, scores(10, seed=99), day=16, times=[as_of(15)] * 10, run=Run(run_id="again"), feast=short)
-    materialize(again, store, root=root)
-    for day in (14, 16):
-        table = pa.table({"team_id": list(range(4)), "size": [day * 10 + i for i in range(4)], "top_skill": ["x"] * 4})
-        made = features(root, table, day=day, entity="team_id", feature_set="team_features", feast={"ttl_seconds": 0})
-        materialize(made, store, root=root)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Storage:
-    """A root with a history; tests only add training sets of their own names."""
-    root = Storage(str(tmp_path_factory.mktemp("root")))
-    feature_history(root)
-    return root
-
-
-def labels(count: int = 300) -> pa.Table:
-    """Labels around every edge: before, at and after feature times and TTLs, unknown users, the same row twice."""
-    rng = random.Random(5)
-    edges = [as_of(day) + shift for day in (14, 15, 16, 17) for shift in (timedelta(0), TTL)]
-    times = [
-        rng.choice(edges) + rng.choice([0, 0, -1, 1]) * timedelta(microseconds=1)
-        if rng.random() < 0.5
-        else as_of(13) + timedelta(seconds=rng.randrange(7 * 86_400))
-        for _ in range(count)
-    ]
-    users = [f"u{rng.randrange(45):05d}" for _ in range(count)]
-    table = pa.table(
-        {
-            "user_id": users,
-            "team_id": [rng.randrange(6) for _ in range(count)],
-            "event_timestamp": pa.array(times, STAMP),
-            "late": [rng.random() < 0.3 for _ in range(count)],
-            "note": pa.array([f"n{i % 3}" for i in range(count)]).dictionary_encode(),
-        }
-    )
-    return pa.concat_tables([table, table.slice(0, 20)]).combine_chunks()
-
-
-def build(root: Storage, given: pa.Table | Artifact | str, wanted: list[str] | str = BACKEND, **more: Any) -> Artifact:
-    """Make a training set of a name of its own, from a table by way of a file."""
-    name = f"set_{uuid.uuid4().hex[:8]}"
-    if isinstance(given, pa.Table):
-        path = Path(root.path(f"{name}.parquet"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(given, path)
-        given = str(path)
-    settings = {"store": STORE, "run": Run(), "dataset": name} | more
-    return training_set(given, root=root, features=wanted, **settings)
-
-
-def small(**columns: Any) -> pa.Table:
-    """Return two labels, with columns replaced."""
-    base: dict[str, Any] = {
-        "user_id": ["u00001", "u00030"],
-        "event_timestamp": pa.array([as_of(15)] * 2, STAMP),
-        "y": [1, 0],
-    }
-    return pa.table(base | columns)
-
 
 # ------------------------------------------------------------------ Feast's own answer
 
@@ -143,18 +64,16 @@ def test_where_feast_cannot_a_feature_whose_name_ends_in_y(root: Storage) -> Non
     assert build(root, given, [f"{VIEW}:share_y"]).table()["share_y"].to_pylist() == [0.5]
 
 
-def test_where_feast_cannot_a_ttl_of_a_day_and_a_half(root: Storage) -> None:
-    """Feast hands the TTL to Ibis, which refuses a length of days and seconds together."""
-    made = features(root, scores(3), feast={"ttl_seconds": 36 * 3600})
-    materialize(made, STORE, root=root)
-    hours = [0, 36, 37]
-    given = pa.table(
-        {"user_id": ["u00001"] * 3, "event_timestamp": pa.array([as_of(14) + timedelta(hours=h) for h in hours], STAMP)}
-    )
-    with pytest.raises(ValueError, match="mixed units"):
-        open_store(STORE, root).get_historical_features(given.to_pandas(), features=[BACKEND])
-    values = build(root, given).table()["skill_score_backend"].to_pylist()
-    assert [value is None for value in values] == [False, False, True]
+def test_a_ttl_of_a_day_and_a_half(root: Storage) -> None:
+    """Ibis, to which Feast hands the TTL, takes no length of days and hours together; it gets one in seconds."""
+    materialize(features(root, scores(3), feast={"ttl_seconds": 36 * 3600}), STORE, root=root)
+    times = [as_of(14) + timedelta(hours=hours) for hours in (0, 36, 37)]
+    given = pa.table({"user_id": ["u00001"] * 3, "event_timestamp": pa.array(times, STAMP)})
+    job = open_store(STORE, root).get_historical_features(given.to_pandas(), features=[BACKEND])
+    feasts = job.to_df().sort_values("event_timestamp")["skill_score_backend"]
+    ours = build(root, given).table()["skill_score_backend"].to_pylist()
+    value = scores(3)["skill_score_backend"][1].as_py()
+    assert ours == [None if math.isnan(number) else number for number in feasts] == [value, value, None]
 
 
 def test_a_service_stands_for_its_features(place: Storage) -> None:
@@ -276,108 +195,6 @@ def test_a_backfill_sees_what_the_run_would_have_seen(place: Storage) -> None:
     assert proof["views"][0]["newest_feature"] <= "2026-01-15T02:00:00+00:00"
     assert then.table()["skill_score_backend"][0].as_py() is None  # of day 15, which is older than the TTL by then
     assert now.table()["skill_score_backend"][0].as_py() is not None
-
-
-def test_offline_data_replaced_meanwhile_is_noticed(place: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = min(Path(place.path(f"_feast/offline/{VIEW}")).glob("*.parquet"))
-    copy = history.local_copy
-
-    def and_then_somebody_materialises(*given: Any) -> str:
-        digest = copy(*given)
-        rewritten = file.with_suffix(".new")
-        rewritten.write_bytes(file.read_bytes())
-        rewritten.replace(file)
-        return digest
-
-    monkeypatch.setattr(history, "local_copy", and_then_somebody_materialises)
-    with pytest.raises(ArtifactReplacedError, match="changed while it was read"):
-        build(place, small())
-
-
-def test_labels_replaced_meanwhile_are_noticed(place: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "labels.parquet"
-    pq.write_table(small(), file)
-    read = join.Join.read
-
-    def and_then_somebody_exports_again(*given: Any) -> Any:
-        spine = read(*given)
-        pq.write_table(small(y=[7, 8]), file)
-        return spine
-
-    monkeypatch.setattr(join.Join, "read", and_then_somebody_exports_again)
-    with pytest.raises(ArtifactReplacedError, match="changed while they were read"):
-        build(place, str(file))
-
-
-# ------------------------------------------------------------------ refusals, before anything is computed
-
-
-@pytest.mark.parametrize(
-    ("wanted", "says"),
-    [
-        (["user_profile:skill_score_backend"], "no feature view named 'user_profile'"),
-        ([f"{VIEW}:skill_backend"], "no feature named 'skill_backend'. Did you mean 'skill_score_backend'"),
-        ("user_service", "no feature service named 'user_service'"),
-        ([], "features: is empty"),
-        (["skill_score_backend"], "not of the form view:feature, got 'skill_score_backend'"),
-        ([BACKEND, BACKEND], "given twice"),
-        ([TOP, "team_features:top_skill"], f"a feature of {VIEW} and of team_features"),
-    ],
-)
-def test_names_that_feast_does_not_know(place: Storage, wanted: Any, says: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        build(place, small(team_id=[1, 2]), wanted)
-    assert says in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("given", "says"),
-    [
-        (small().drop_columns(["user_id"]), "the labels have no column 'user_id'"),
-        (
-            small().rename_columns(["user_id", "event_time", "y"]),
-            "no column 'event_timestamp'. Did you mean 'event_time'?",
-        ),
-        (small(user_id=[1, 2]), "'user_id': is int64, but string in feature view"),
-        (small(event_timestamp=["2026", "2027"]), "'event_timestamp': is string, not a timestamp"),
-        (small(skill_score_backend=[1.0, 2.0]), "is a column of the labels and a feature of"),
-        (small().append_column("y", [[1, 2]]), "'y': the labels have two columns of this name"),
-    ],
-)
-def test_labels_that_do_not_fit(place: Storage, given: pa.Table, says: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        build(place, given)
-    assert says in str(caught.value)
-
-
-def test_files_that_are_no_labels(place: Storage, tmp_path: Path) -> None:
-    for name, content in (
-        ("absent.parquet", None),
-        ("broken.parquet", b"not parquet"),
-        ("broken.csv", b'a,b\n"x\n1,2,3\n'),
-    ):
-        if content is not None:
-            (tmp_path / name).write_bytes(content)
-        with pytest.raises((SourceRejectedError, ConfigError), match="labels"):
-            build(place, str(tmp_path / name))
-
-
-def test_a_view_without_offline_data_or_with_other_columns(root: Storage) -> None:
-    materialize(features(root, scores(3)), STORE, root=root)
-    (file,) = Path(root.path(f"_feast/offline/{VIEW}")).glob("*.parquet")
-    pq.write_table(pq.read_table(file).drop_columns(["skill_score_backend"]), file)
-    with pytest.raises(StoreRejectedError, match="none of its 1 files has a column 'skill_score_backend'"):
-        build(root, small())
-    table = features(root, scores(3)).table()
-    pq.write_table(table.append_column("Skill_Score_Backend", table["top_skill"]), file)
-    with pytest.raises(StoreRejectedError, match="differ in nothing but case"):
-        build(root, small())
-    file.write_bytes(b"PAR1 no more")
-    with pytest.raises(StoreRejectedError, match="cannot be read"):
-        build(root, small())
-    file.unlink()
-    with pytest.raises(StoreRejectedError, match="has no offline data"):
-        build(root, small())
 
 
 def published(root: Storage, table: pa.Table) -> Artifact:

@@ -17,6 +17,7 @@ from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.frame import Frame
 from airflow_provider_mlpipe.validation.freshness import hours_before
 from airflow_provider_mlpipe.validation.gx.stock import excess, second_opinion
+from airflow_provider_mlpipe.validation.illustration import illustration
 from airflow_provider_mlpipe.validation.library import load_great_expectations
 from airflow_provider_mlpipe.validation.masking import Masking
 from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
@@ -82,6 +83,7 @@ def validate(
     report = join(artifact.uri, REPORT)
     verdict = Verdict(artifact=artifact, dataset=rules.name, results=results, counts=counts, report=report)
     summary = _summary(verdict, rules, as_of, listed, scan.columns.values(), masking)
+    summary |= illustration(artifact, results, as_of=as_of, sensitive=rules.model.sensitive)
     artifact.write_beside(SUITE, _json(masking.suite(judgement.suite)))
     artifact.write_beside(REPORT, render(summary).encode())
     artifact.write_beside(VERDICT, _json(masking.validation(judgement.document({"mlpipe": summary}))))

@@ -248,7 +248,4 @@ def test_proposed_rules_hold_on_the_data_that_they_come_from(tmp_path_factory, t
 
 @given(text=st.text() | NAMES)
 def test_a_scalar_is_read_back_as_the_text_that_it_was(text):
-    assert (
-        YAML(typ="safe").load(f"k: {{a: {scalar(text)}, {scalar(text)}: 1}}") == {"k": {"a": text, text: 1}}
-        or text == "a"
-    )
+    assert YAML(typ="safe").load(f"[{scalar(text)}, {{{scalar(text)}: 1}}]") == [text, {text: 1}]

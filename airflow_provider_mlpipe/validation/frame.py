@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.engines import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.engines import DuckDBEngine
 
-__all__ = ["MIXED", "ORDERED", "Frame", "logical_type"]
+__all__ = ["MIXED", "ORDERED", "RELATION", "Frame", "Related", "logical_type"]
 
 RELATION = "judged"
 _GIVEN = "judged_as_given"
@@ -34,6 +36,32 @@ MAX_TEXT = 200
 
 
 @dataclass(frozen=True)
+class Related:
+    """Another dataset, to which rules of the judged one refer.
+
+    Attributes:
+        relation: how SQL addresses its rows.
+        schema: the Arrow schema.
+    """
+
+    relation: str
+    schema: pa.Schema
+
+    @cached_property
+    def names(self) -> dict[str, int]:
+        """The position of every column."""
+        return {name: position for position, name in enumerate(self.schema.names)}
+
+    def sql(self, name: str) -> str:
+        """Return how SQL addresses a column."""
+        return f"c{self.names[name]}"
+
+    def logical(self, name: str) -> str:
+        """Return the logical type of a column."""
+        return logical_type(self.schema.field(self.names[name]))
+
+
+@dataclass(frozen=True)
 class Frame:
     """An artifact or a table, readable through an engine.
 
@@ -43,6 +71,7 @@ class Frame:
         rows: how many.
         artifact: where the rows come from; its footers spare a scan. None for a table in memory.
         types: DuckDB's type by column.
+        related: other datasets by name.
     """
 
     engine: DuckDBEngine
@@ -50,13 +79,17 @@ class Frame:
     rows: int
     artifact: Artifact | None = None
     types: tuple[str, ...] = field(default=(), repr=False)
+    related: Mapping[str, Related] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of_artifact(cls, engine: DuckDBEngine, artifact: Artifact) -> Frame:
-        """Make the rows of an artifact readable."""
+    def of_artifact(
+        cls, engine: DuckDBEngine, artifact: Artifact, related: Mapping[str, Artifact] | None = None
+    ) -> Frame:
+        """Make the rows of an artifact readable, and those of the datasets that its rules refer to."""
         engine.view(_GIVEN, artifact)
         types = _address(engine, artifact.schema)
-        return cls(engine, artifact.schema, artifact.manifest.rows, artifact, types)
+        others = {name: _relate(engine, place, other) for place, (name, other) in enumerate((related or {}).items())}
+        return cls(engine, artifact.schema, artifact.manifest.rows, artifact, types, others)
 
     @classmethod
     def of_table(cls, engine: DuckDBEngine, table: pa.Table) -> Frame:
@@ -110,7 +143,21 @@ class Frame:
         return self.engine.rows(sql.replace("{rows}", RELATION), parameters)
 
 
-def _address(engine: DuckDBEngine, schema: pa.Schema) -> tuple[str, ...]:
+def _relate(engine: DuckDBEngine, place: int, artifact: Artifact) -> Related:
+    """Make the rows of another dataset readable."""
+    given, relation = f"related_{place}_as_given", f"related_{place}"
+    engine.view(given, artifact)
+    _address(engine, artifact.schema, given, f"related_{place}_by_position", relation)
+    return Related(relation, artifact.schema)
+
+
+def _address(
+    engine: DuckDBEngine,
+    schema: pa.Schema,
+    given: str = _GIVEN,
+    positioned: str = _POSITIONED,
+    relation: str = RELATION,
+) -> tuple[str, ...]:
     """Name the columns by position, make NaN a null once and for all, and return DuckDB's types.
 
     Parquet footers leave NaN out of their extremes, and DuckDB (2.0.0) concludes from extremes without NaN that there
@@ -120,7 +167,7 @@ def _address(engine: DuckDBEngine, schema: pa.Schema) -> tuple[str, ...]:
     engine.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
     positions = ", ".join(f"g{position}" for position in range(len(schema)))
     engine.connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW {_POSITIONED}({positions}) AS SELECT * FROM {quote(_GIVEN)}"  # noqa: S608
+        f"CREATE OR REPLACE TEMP VIEW {positioned}({positions}) AS SELECT * FROM {quote(given)}"  # noqa: S608
     )
     columns = ", ".join(
         f"CASE WHEN isnan(g{place}) THEN NULL ELSE g{place} END AS c{place}"
@@ -128,8 +175,8 @@ def _address(engine: DuckDBEngine, schema: pa.Schema) -> tuple[str, ...]:
         else f"g{place} AS c{place}"
         for place, field in enumerate(schema)
     )
-    engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {RELATION} AS SELECT {columns} FROM {_POSITIONED}")  # noqa: S608
-    return tuple(str(row[1]) for row in engine.rows(f"DESCRIBE {RELATION}"))
+    engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {relation} AS SELECT {columns} FROM {positioned}")  # noqa: S608
+    return tuple(str(row[1]) for row in engine.rows(f"DESCRIBE {relation}"))
 
 
 def logical_type(field: pa.Field) -> str:

@@ -1,7 +1,7 @@
-"""Computing what all rules need, together, in a few narrow statements grouped by kind of rule.
+"""Computing what all rules need, together, in a few narrow statements grouped by family of rules.
 
 Tier 0 reads parquet footers, tier 1 profiles the columns (`profile`), tier 2 measures what the rules still ask for
-(`Rule.measures`), many rules of one kind to a statement: a range whose extremes lie inside asks for nothing. Tier 3 is
+(`Rule.measures`), many rules of one family to a statement: a range whose extremes lie inside asks for nothing. Tier 3 is
 what a rule fetches by itself (`Rule.find`): a key grouped by its hash, a comparison with another dataset, sample rows;
 the latter only of rules that fail.
 """
@@ -48,13 +48,13 @@ class Scan:
         self.findings: dict[str, Finding] = {rule.rule_id: (hindered | found)[rule.rule_id] for rule in rules}
 
     def _measure(self, rules: Iterable[Rule]) -> dict[str, dict[str, Any]]:
-        """Return by rule id what each rule asked for, measured together with others of its kind."""
+        """Return by rule id what each rule asked for, measured together with others of its family."""
         found: dict[str, dict[str, Any]] = {rule.rule_id: {} for rule in rules}
-        by_kind: dict[str, dict[tuple[str, str], Measure]] = {}
+        by_family: dict[str, dict[tuple[str, str], Measure]] = {}
         for rule in rules:
             asked = rule.measures(self._subject)
-            by_kind.setdefault(rule.kind, {}).update({(rule.rule_id, name): each for name, each in asked.items()})
-        for wanted in by_kind.values():
+            by_family.setdefault(rule.family, {}).update({(rule.rule_id, name): each for name, each in asked.items()})
+        for wanted in by_family.values():
             for (rule_id, name), value in measure(self._subject.frame, wanted).items():
                 found[rule_id][name] = value
         return found

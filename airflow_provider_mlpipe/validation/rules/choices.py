@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_mlpipe.engines import quote
 from airflow_provider_mlpipe.validation import samples
 from airflow_provider_mlpipe.validation.membership import LISTABLE, listed
-from airflow_provider_mlpipe.validation.rules.plain import plain
+from airflow_provider_mlpipe.validation.rules.plain import plain, spelled
 from airflow_provider_mlpipe.validation.rules.rows import RowRule
 from airflow_provider_mlpipe.validation.wording import column, things
 
@@ -39,6 +40,11 @@ class InSet(RowRule):
         """Return the GX expectation that says the same."""
         arguments = {"column": self.column, "value_set": plain(self.values), "mostly": self.mostly}
         return "expect_column_values_to_be_in_set", arguments
+
+    @property
+    def statement(self) -> str | None:
+        """What must hold of a row."""
+        return f"{quote(self.column)} IN ({', '.join(map(spelled, plain(self.values)))})"
 
     def problem(self, frame: Frame) -> str:
         """Return why values of the column's type cannot be looked up in a list, or nothing."""

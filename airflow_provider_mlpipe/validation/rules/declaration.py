@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_mlpipe.validation.rules import (
     choices,
+    comparisons,
     distribution,
     expected,
+    expressions,
+    foreign_keys,
     fresh,
     logical,
     presence,
     ranges,
+    statistics,
+    table,
+    texts,
     uniqueness,
 )
 from airflow_provider_mlpipe.validation.rules.presence import ColumnExists, HasRows
@@ -28,7 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILIES", "rules_of"]
 
-FAMILIES = (logical, presence, uniqueness, ranges, choices, fresh, distribution, expected)
+FAMILIES = (
+    logical, presence, uniqueness, ranges, choices, texts, comparisons, expressions, foreign_keys, statistics, fresh,
+    distribution, table, expected,
+)  # fmt: skip
 """Every family of rules, in the order in which they are listed: each has a function ``stated``."""
 
 _RANK = {"ERROR": 0, "WARNING": 1, "INFO": 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_mlpipe.engines import quote
 from airflow_provider_mlpipe.errors import did_you_mean
 from airflow_provider_mlpipe.validation.findings import Finding
 from airflow_provider_mlpipe.validation.rules.rows import RowRule
@@ -93,6 +94,11 @@ class NotNull(RowRule):
     def expectation(self) -> Expectation:
         """Return the GX expectation that says the same."""
         return "expect_column_values_to_not_be_null", {"column": self.column, "mostly": self.mostly}
+
+    @property
+    def statement(self) -> str | None:
+        """What must hold of a row."""
+        return f"{quote(self.column)} IS NOT NULL"
 
     def missing(self, frame: Frame) -> Condition | None:  # noqa: ARG002
         """Every row counts."""

@@ -7,7 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_mlpipe.engines import quote
 from airflow_provider_mlpipe.validation.rules.bounds import Bound, bounds_in_words, read_bounds
+from airflow_provider_mlpipe.validation.rules.plain import spelled
 from airflow_provider_mlpipe.validation.rules.rows import RowRule
 from airflow_provider_mlpipe.validation.wording import column
 
@@ -52,6 +54,13 @@ class InRange(RowRule):
         """Return the GX expectation that says the same."""
         arguments = {"column": self.column, "min_value": self.low, "max_value": self.high, "mostly": self.mostly}
         return "expect_column_values_to_be_between", arguments
+
+    @property
+    def statement(self) -> str | None:
+        """What must hold of a row."""
+        place = quote(self.column)
+        given = [(sign, bound) for sign, bound in ((">=", self.low), ("<=", self.high)) if bound is not None]
+        return " AND ".join(f"{place} {sign} {spelled(bound)}" for sign, bound in given)
 
     def problem(self, frame: Frame) -> str:
         """Return why the range makes no sense for the column's type, or nothing."""

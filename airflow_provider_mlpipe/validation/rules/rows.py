@@ -18,20 +18,17 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.measures import Condition, Measure
     from airflow_provider_mlpipe.validation.row_expression import RowExpression
 
-__all__ = ["RowRule"]
+__all__ = ["Conditional", "RowRule"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowRule(Rule):
-    """A rule that every row keeps or breaks by itself.
+class Conditional(Rule):
+    """A rule that may be about some of the rows only.
 
     Attributes:
-        mostly: the share of the rows that must keep it.
         condition: the rows that it is about; all if None. Rows where it is null are not among them.
     """
 
-    by_row: ClassVar[bool] = True
-    mostly: float = 1.0
     condition: RowExpression | None = None
 
     @property
@@ -45,19 +42,53 @@ class RowRule(Rule):
         return {"condition": self.condition.text} if self.condition else {}
 
     @property
+    def where_clause(self) -> str:
+        """The condition in words."""
+        return f", where {self.condition.text}" if self.condition else ""
+
+    def selected(self, frame: Frame) -> Condition | None:
+        """Return the SQL condition of a row that the rule is about; None if all are."""
+        return self.condition.condition(frame) if self.condition else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowRule(Conditional):
+    """A rule that every row keeps or breaks by itself.
+
+    Attributes:
+        mostly: the share of the rows that must keep it.
+    """
+
+    by_row: ClassVar[bool] = True
+    mostly: float = 1.0
+
+    @property
     def tail(self) -> str:
         """How many rows, and which, in words: the end of the rule's sentence."""
         about = "" if self.mostly == 1 else f" in at least {share(self.mostly)} of its values"
         return f"{about}{self.where_clause}"
 
     @property
-    def where_clause(self) -> str:
-        """The condition in words."""
-        return f", where {self.condition.text}" if self.condition else ""
+    def statement(self) -> str | None:
+        """What must hold of a row, as SQL over its own column names; None if one row cannot tell.
+
+        It stands in for GX's own expectation where GX cannot express the condition.
+        """
+        return None
+
+    @property
+    def nulls_fail(self) -> bool:
+        """Whether a row for which the statement is null breaks the rule, instead of not counting."""
+        return False
 
     def missing(self, frame: Frame) -> Condition | None:
         """Return the SQL condition of a row that does not count, for want of a value; None if every row counts."""
         return " OR ".join(frame.is_null(name) for name in self.columns), []
+
+    @property
+    def missing_is_profiled(self) -> bool:
+        """Whether the rows that do not count are those in which the profile saw a null."""
+        return self.condition is None and len(self.columns) == 1
 
     def broken(self, frame: Frame) -> Condition:
         """Return the SQL condition of a row that breaks the rule; it need not care for missing values."""
@@ -67,9 +98,9 @@ class RowRule(Rule):
         """Whether what is known of the columns already says that no row breaks the rule."""
         return False
 
-    def selected(self, frame: Frame) -> Condition | None:
-        """Return the SQL condition of a row that the rule is about; None if all are."""
-        return self.condition.condition(frame) if self.condition else None
+    def in_sql(self, frame: Frame) -> bool:  # noqa: ARG002 - for those who override it
+        """Whether SQL can tell the rows that break the rule."""
+        return True
 
     def offending(self, frame: Frame) -> Condition:
         """Return the SQL condition that is true of exactly the rows that count and break the rule."""
@@ -81,7 +112,7 @@ class RowRule(Rule):
         selected, missing = self.selected(frame), self.missing(frame)
         if selected is not None:
             wanted["selected"] = count(selected)
-        if missing is not None and not (selected is None and len(self.columns) == 1):
+        if missing is not None and not self.missing_is_profiled:
             wanted["missing"] = count(all_of(selected, missing))
         if not self.settled(subject):
             wanted["unexpected"] = count(self.offending(frame))

@@ -8,21 +8,22 @@ kind of rule it is.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow_provider_mlpipe.validation.wording import number, plural, share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_mlpipe.config import Severity
     from airflow_provider_mlpipe.config.rules import OnFailure
     from airflow_provider_mlpipe.validation.findings import Finding
     from airflow_provider_mlpipe.validation.frame import Frame
+    from airflow_provider_mlpipe.validation.history import PastRun
     from airflow_provider_mlpipe.validation.measures import Measure
     from airflow_provider_mlpipe.validation.profile import ColumnProfile
 
-__all__ = ["Expectation", "Rule", "Subject"]
+__all__ = ["Expectation", "Rule", "Subject", "Surroundings", "broken_share"]
 
 Expectation = tuple[str, dict[str, Any]]
 """The type of a GX expectation and its arguments."""
@@ -41,6 +42,19 @@ class Subject:
     frame: Frame
     profiles: Mapping[str, ColumnProfile] = field(default_factory=dict)
     key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What lies around the data that is judged.
+
+    Attributes:
+        past: returns so many of the latest earlier runs, the oldest first.
+        related: the address of each other dataset that rules may refer to, fit to be shown.
+    """
+
+    past: Callable[[int], Sequence[PastRun]] = lambda _limit: ()
+    related: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +107,15 @@ class Rule:
     def details(self) -> dict[str, Any]:
         """What the suite's ``meta`` says of the rule beyond what all rules have."""
         return {}
+
+    def bound(self, surroundings: Surroundings) -> Self:  # noqa: ARG002 - for those who override it
+        """Return the rule with what it needs to know of earlier runs and other datasets."""
+        return self
+
+    @property
+    def family(self) -> str:
+        """What it is measured with: rules of one family share statements."""
+        return self.kind
 
     def expectation(self) -> Expectation:
         """Return the GX expectation that says the same."""

@@ -33,8 +33,8 @@ class Statements:
         self.as_of = as_of
         self.document = configured.document.name
         self.where = configured.where
-        model = configured.model
-        self._known = tuple(model.columns) if getattr(model, "schema_strict", None) else ()
+        strict = self.model.schema_strict or self.model.schema_ordered
+        self._known = tuple(self.model.columns) if strict else ()
 
     def common(self, rule: RuleModel, name: str, columns: Sequence[str], *path: str | int) -> dict[str, Any]:
         """Return what all rules have, ready for the constructor of a rule.

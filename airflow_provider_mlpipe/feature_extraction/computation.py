@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.engines import refusal
 from airflow_provider_mlpipe.errors import EngineUnavailableError, FeatureError, samples
 from airflow_provider_mlpipe.feature_extraction import compile as compiler
+from airflow_provider_mlpipe.feature_extraction.calls import called
 from airflow_provider_mlpipe.feature_extraction.lineage import cells_of
 from airflow_provider_mlpipe.feature_extraction.proof import Sight
 
@@ -77,7 +78,9 @@ class Computation:
             self._count(backend, tables, per_source)
             for source, per_key in per_source.items():
                 self._look(backend, source, tables, per_key)
-            yield from engine.batches(backend.compile(compiler.feature_rows(plan, tables, per_source, self._extent)))
+            own = list(called(plan, engine, self._schemas, self._extent))
+            rows = compiler.feature_rows(plan, tables, per_source, self._extent, own)
+            yield from engine.batches(backend.compile(rows))
 
     def _refuse_conflicts(self, backend: Any, tables: Mapping[str, Any]) -> None:  # noqa: ANN401 - ibis has no types
         """A key that stands in an input twice is one thing; with two values of a column in use it is a riddle."""

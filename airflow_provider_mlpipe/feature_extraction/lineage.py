@@ -11,11 +11,15 @@ from airflow_provider_mlpipe.feature_extraction.expression import Reference, col
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_provider_mlpipe.feature_extraction.custom import Output
     from airflow_provider_mlpipe.feature_extraction.expression import Node
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
     from airflow_provider_mlpipe.feature_extraction.scope import Cell
 
-__all__ = ["Edge", "Kind", "cells_of", "lineage", "without"]
+__all__ = ["ANY", "Edge", "Kind", "cells_of", "lineage", "outputs_of", "without"]
+
+ANY = "*"
+"""Stands for all columns of an input, of which a function of the user may have read any."""
 
 Kind = Literal["value", "filter", "key", "time", "input"]
 """How a column takes part: it is computed with; it decides which events count; it ties events to entities or inputs to
@@ -57,8 +61,8 @@ def without(plan: Plan, known: dict[str, set[str]] | None = None) -> dict[str, t
     for feature in plan.features:
         for role, column, _ in _reads(plan, feature.id):
             absent = column in plan.absent.get(role, ())
-            if known is not None and plan.theirs(role, column) not in known.get(role, set()):
-                absent = True
+            if known is not None and (role not in known or column != ANY):
+                absent = absent or plan.theirs(role, column) not in known.get(role, set())
             if absent:
                 missing.setdefault(feature.name, {})[f"{role}.{column}"] = None
     return {feature: tuple(columns) for feature, columns in missing.items()}
@@ -74,6 +78,16 @@ def cells_of(plan: Plan, identifier: str) -> Iterator[Cell]:
                 yield from cells_of(plan, node.id)
 
 
+def outputs_of(plan: Plan, identifier: str) -> Iterator[Output]:
+    """Yield the results of users' functions that an id stands on; one may come twice."""
+    if identifier in plan.custom:
+        yield plan.custom[identifier]
+    elif identifier in plan.derived:
+        for node in parts(plan.derived[identifier]):
+            if isinstance(node, Reference):
+                yield from outputs_of(plan, node.id)
+
+
 def _reads(plan: Plan, identifier: str) -> Iterator[tuple[str, str, Kind]]:
     """Yield (input, column by our name, kind) of all that an id stands on."""
     domain = plan.domain
@@ -85,6 +99,12 @@ def _reads(plan: Plan, identifier: str) -> Iterator[tuple[str, str, Kind]]:
             yield domain.spine, column, "value"
     for cell in cells_of(plan, identifier):
         yield from _cell_reads(plan, cell)
+    for output in outputs_of(plan, identifier):
+        for role, names in output.custom.inputs.items():
+            for name in names or (ANY,):
+                yield role, name, "value" if names else "input"
+            if plan.time_of(role):
+                yield role, plan.time_of(role), "time"
 
 
 def _formulas(plan: Plan, identifier: str) -> Iterator[Node]:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.feature_extraction.custom import Output, load
 from airflow_provider_mlpipe.feature_extraction.declaration import (
     DeclaredAggregation,
     DeclaredExpression,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_mlpipe.config import Aggregation, Configured, FeatureSet
+    from airflow_provider_mlpipe.feature_extraction.custom import Custom
     from airflow_provider_mlpipe.feature_extraction.declaration import Domain, Events
 
 __all__ = ["COUNTS", "ZERO_WITHOUT_EVENTS", "Feature", "Need", "Plan", "plan", "scope_of"]
@@ -65,7 +67,7 @@ class Feature:
     """A column of the result.
 
     Attributes:
-        id: where the plan computes it: a key of `Plan.cells` or of `Plan.derived`.
+        id: where the plan computes it: a key of `Plan.cells`, of `Plan.derived` or of `Plan.custom`.
         type: ``int64`` for counts, ``float64`` for all else.
     """
 
@@ -90,6 +92,8 @@ class Plan:
         needs: every input column, with the feature that asks for it.
         owners: for every id the feature that it belongs to and where that stands, for messages.
         columns: per input, ``ours: theirs``.
+        custom: features that functions of the user compute, by id.
+        custom_places: by the import path of each such function, where the YAML names it.
         absent: per input, the columns that the set says it does not have.
         left_out: features of the catalog that a set that selects nothing does not get, since it says that a column is
             absent; with those columns.
@@ -107,6 +111,8 @@ class Plan:
     needs: tuple[Need, ...]
     owners: dict[str, tuple[str, str]]
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
+    custom: dict[str, Output] = field(default_factory=dict)
+    custom_places: dict[str, str] = field(default_factory=dict)
     absent: dict[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -128,7 +134,24 @@ class Plan:
             found[domain.spine][column] = None
         for need in self.needs:
             found.setdefault(need.role, {})[need.column] = None
+        for function in self.functions():
+            for role in function.inputs:
+                columns = found.setdefault(role, {})
+                if self.time_of(role):
+                    columns[self.time_of(role)] = None
         return found
+
+    def functions(self) -> tuple[Custom, ...]:
+        """Return the functions of the user that are called, each once."""
+        return tuple({output.custom.path: output.custom for output in self.custom.values()}.values())
+
+    def time_of(self, role: str) -> str:
+        """Return the time column of an input that the domain reads as events; empty for the spine and the others."""
+        if role == self.domain.spine:
+            return ""
+        sources = self.domain.sources
+        first = [sources[self.domain.events], *sources.values()]
+        return next((source.timestamp for source in first if source.role == role), "")
 
     def source_cells(self, source: str) -> dict[str, Cell]:
         """Return the cells over the events of one source."""
@@ -163,6 +186,10 @@ class Plan:
             "cells": {key: _cell_text(cell) for key, cell in self.cells.items()},
             "derived": {key: rendered(node) for key, node in self.derived.items()},
             "features": [[feature.name, feature.id] for feature in self.features],
+            "custom": {
+                key: [output.custom.path, output.column, output.custom.digest, output.custom.window.total_seconds()]
+                for key, output in self.custom.items()
+            },
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -195,9 +222,30 @@ def scope_of(features: Configured[FeatureSet]) -> Scope:
         window=window,
         where=features.where,
         source=domain.events,
+        custom=_functions(features, domain),
         outer=catalog,
         taken=taken,
     )
+
+
+def _functions(features: Configured[FeatureSet], domain: Domain) -> list[tuple[Custom, str]]:
+    """Return the functions that a set names, each with the place of its name."""
+    found = []
+    for position, name in enumerate(features.model.custom):
+        place = features.where("custom", position)
+        custom = load(name, where=place)
+        problem = f"{name} is about {custom.entity}, the set about {domain.entity}"
+        if custom.entity != domain.entity:
+            raise ConfigError.invalid(where=place, key="custom", problem=problem)
+        for role in custom.inputs:
+            if role not in domain.roles():
+                raise ConfigError.unknown_name(
+                    where=place, kind="input", name=role, known=domain.roles(),
+                    hint=f"{custom.path} ({custom.place}) asks for it. An input that no source reads is declared under "
+                    "sources, with its time column.",
+                )  # fmt: skip
+        found.append((custom, place))
+    return found
 
 
 def plan(features: Configured[FeatureSet]) -> Plan:
@@ -213,7 +261,7 @@ def plan(features: Configured[FeatureSet]) -> Plan:
     missing = without(spec)
     if not missing:
         return spec
-    chosen = model.features or model.aggregations or model.derived
+    chosen = model.features or model.aggregations or model.derived or model.custom
     left = [name for name in names if name not in missing]
     if chosen or not left:
         lacking = next(feature for feature in spec.features if feature.name in missing)
@@ -250,6 +298,8 @@ def _planned(features: Configured[FeatureSet], domain: Domain, scope: Scope, sel
         spine_columns=tuple(dict.fromkeys(need.column for need in resolver.needs if not need.source)),
         needs=tuple(resolver.needs),
         owners=resolver.owners,
+        custom=resolver.custom,
+        custom_places={custom.path: place for custom, place in _functions(features, domain)},
         columns={
             role: {ours: theirs for ours, theirs in names.items() if theirs is not None}
             for role, names in model.columns.items()
@@ -289,6 +339,7 @@ class _Resolver:
         self.cells: dict[str, Cell] = {}
         self.derived: dict[str, Node] = {}
         self.needs: list[Need] = []
+        self.custom: dict[str, Output] = {}
         self.owners: dict[str, tuple[str, str]] = {}
 
     def feature(self, declared: Declared, where: str) -> Feature:
@@ -311,6 +362,8 @@ class _Resolver:
             return self._done[key]
         if isinstance(declared.term, Cell):
             identifier = self._cell(declared.term)
+        elif isinstance(declared.term, Output):
+            identifier = self._output(declared.term)
         else:
             identifier = self._formula(declared.term, declared)
         self._done[key] = identifier
@@ -338,6 +391,16 @@ class _Resolver:
             self._need(cell.weight, cell.source, number=True)
         identifier = self._ids[cell] = f"c{len(self.cells)}"
         self.cells[identifier] = cell
+        return identifier
+
+    def _output(self, output: Output) -> str:
+        feature, where = self._asked
+        for role, names in output.custom.inputs.items():
+            for name in names:
+                need = Need(role=role, column=name, feature=feature, where=where, source=f"@{output.custom.path}")
+                self.needs.append(need)
+        identifier = f"x{len(self.custom)}"
+        self.custom[identifier] = output
         return identifier
 
     def _open(self, source: str) -> None:

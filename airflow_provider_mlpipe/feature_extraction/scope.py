@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_mlpipe.config import ALL
 from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.feature_extraction.custom import Output
 from airflow_provider_mlpipe.feature_extraction.expression import Node, parse
 from airflow_provider_mlpipe.run import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_mlpipe.config import Aggregation
+    from airflow_provider_mlpipe.feature_extraction.custom import Custom
     from airflow_provider_mlpipe.feature_extraction.declaration import (
         DeclaredAggregation,
         DeclaredExpression,
@@ -55,10 +57,10 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """A feature by its final name: computed from events (`term` is a cell) or from other features (an expression)."""
+    """A feature by its final name: computed from events (a cell), from other features, or by a function of the user."""
 
     name: str
-    term: Cell | Node
+    term: Cell | Node | Output
     meaning: Meaning
     where: str
     scope: Scope
@@ -72,6 +74,7 @@ class Scope:
         window: the window of aggregations that name none.
         where: file and line of a declaration by its keys, e.g. ``where("derived", "bug_rate")``.
         source: the source of aggregations that name none.
+        custom: functions of the user, with the place of each.
         outer: where to look for names that are not declared here.
         taken: names that a feature must not have.
 
@@ -87,6 +90,7 @@ class Scope:
         window: str,
         where: Callable[..., str],
         source: str,
+        custom: Sequence[tuple[Custom, str]] = (),
         outer: Scope | None = None,
         taken: tuple[str, ...] = RESERVED_NAMES,
     ) -> None:
@@ -109,6 +113,13 @@ class Scope:
                 ),
                 "derived",
             )  # fmt: skip
+
+        for function, place in custom:
+            for column in function.names:
+                term_ = Output(custom=function, column=column)
+                self._add(
+                    Declared(name=column, term=term_, meaning=function.meaning, where=place, scope=self), "custom"
+                )
 
     def find(self, name: str, *, bare: bool = False) -> Declared | None:
         """Return the feature of that name, from here or from outside; None if there is none.

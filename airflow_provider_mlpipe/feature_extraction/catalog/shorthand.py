@@ -21,7 +21,7 @@ OPEN_NAME = "The seed names the feature and leaves the formula open"
 def block(description: str, unit: str, agg: str, **settings: Any) -> DeclaredAggregation:  # noqa: ANN401 - of every kind
     """Return a building block: it can be selected, but is not among the features of a set that selects nothing."""
     return DeclaredAggregation(
-        aggregation=Aggregation(agg=agg, **settings),  # type: ignore[arg-type] - pydantic checks it
+        aggregation=Aggregation(agg=agg, **settings),
         meaning=Meaning(description=description, unit=unit, range="[0, inf)", source="A block of other features."),
         offered=False,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from airflow_provider_mlpipe.feature_extraction.compile.events import unseen
 from airflow_provider_mlpipe.feature_extraction.compile.extent import MOMENT, Extent
+from airflow_provider_mlpipe.feature_extraction.compile.own import outcome, stacked, visible
 from airflow_provider_mlpipe.feature_extraction.compile.rows import (
     Conflict,
     conflicts,
@@ -49,11 +50,14 @@ __all__ = [
     "keyless",
     "left_out",
     "most_frequent",
+    "outcome",
     "outside",
     "scaled",
     "seen",
     "sets_of_events",
     "spread",
+    "stacked",
     "table_of",
     "unseen",
+    "visible",
 ]

@@ -13,7 +13,7 @@ from airflow_provider_mlpipe.feature_extraction.expression import Operation, Ref
 from airflow_provider_mlpipe.feature_extraction.plan import ZERO_WITHOUT_EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from airflow_provider_mlpipe.feature_extraction.compile.extent import Extent
     from airflow_provider_mlpipe.feature_extraction.expression import Node
@@ -41,7 +41,9 @@ class Conflict:
     keys: Any
 
 
-def feature_rows(plan: Plan, tables: Mapping[str, Any], per_source: Mapping[str, Any], extent: Extent) -> Any:  # noqa: ANN401 - ibis
+def feature_rows(
+    plan: Plan, tables: Mapping[str, Any], per_source: Mapping[str, Any], extent: Extent, own: Iterable[Any] = ()
+) -> Any:  # noqa: ANN401 - ibis has no types
     """Return one row per entity of the spine, in the order of the entities: key and features.
 
     Of many moments, one comes after the other.
@@ -51,6 +53,10 @@ def feature_rows(plan: Plan, tables: Mapping[str, Any], per_source: Mapping[str,
     table = _entities(plan, tables[plan.domain.spine], extent)
     for source, per_key in per_source.items():
         table = _with_cells(plan, source, table, per_key, extent)
+    for outputs in own:
+        matching = [table[ENTITY] == outputs.k0, *(table[name] == outputs[name] for name in extent.keys)]
+        found = {name: outputs[name] for name in outputs.columns if name not in ("k0", *extent.keys)}
+        table = table.left_join(outputs, matching).select(table, **found)
     for layer in _layers(plan):
         table = table.mutate(**{key: _formula(plan, table, key, extent) for key in layer})
     chosen = {feature.name: table[feature.id].cast(feature.type) for feature in plan.features}

@@ -273,6 +273,8 @@ class Request:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    method: str = "GET"
+    form: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -309,7 +311,14 @@ def json_api(routes: Mapping[str, Any]) -> Iterator[Api]:
 
         def do_GET(self) -> None:
             split = urlsplit(self.path)
-            request = Request(split.path, dict(parse_qsl(split.query)), dict(self.headers.items()))
+            form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+            request = Request(
+                split.path,
+                dict(parse_qsl(split.query)),
+                dict(self.headers.items()),
+                self.command,
+                dict(parse_qsl(form)),
+            )
             api.requests.append(request)
             found = routes.get(split.path, Answer({"error": "no such path"}, status=404))
             found = found(request) if callable(found) else found
@@ -325,6 +334,8 @@ def json_api(routes: Mapping[str, Any]) -> Iterator[Api]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815 - the name is http.server's
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
             """Keep quiet."""

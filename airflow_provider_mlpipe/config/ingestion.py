@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
+from airflow_provider_mlpipe.config.rest import Auth, Paginator, Rate, Size  # noqa: TC001 - pydantic reads them
 from airflow_provider_mlpipe.config.section import Length, Section
 from airflow_provider_mlpipe.run import duration
 
@@ -19,6 +20,9 @@ __all__ = [
     "IngestionFile",
     "Source",
 ]
+
+
+Nested = Literal["json", "struct", "flatten"]
 
 
 class Incremental(Section):
@@ -109,14 +113,26 @@ class ApiSource(_Source):
         type: ``api``.
         url: absolute, or relative to the host of `conn_id`.
         conn_id: the Airflow connection with host, login and headers (operators only).
-        headers: sent with every request; values never appear in logs.
+        headers: sent with every request to the endpoint's own origin; values never appear in logs.
+        auth: who asks; what it leaves out comes from the connection.
         params: query parameters; ``{start}`` and ``{end}`` stand for the interval in ISO 8601.
         data_key: where the records are in the answer: ``tasks``, ``result.items`` or a JSONPath; the top if absent.
-        next_key: where the link or token of the next page is (dotted); without it there is one page. An absolute or
-            relative link is followed, on the same origin only; any other value is sent as `next_param`.
+        paginator: how to come to the next page: ``auto``, ``json_link``, ``header_link``, ``cursor``, ``offset``,
+            ``page_number`` or ``single_page``, alone or with its keys.
+        next_key: the short form of a ``json_link`` or ``cursor``: where the link or token of the next page is (dotted).
         next_param: the query parameter that a token goes into.
+        allow_origins: further origins that redirects and links may lead to, e.g. ``https://cdn.example.com``; headers
+            and credentials are not sent there.
+        nested: what becomes of objects and lists inside records: ``json`` text, ``struct`` columns, or ``flatten``:
+            a column ``a__b`` per inner key, lists as JSON text.
+        prefetch: pages to ask for at the same time, where their addresses are known beforehand (``page_number``;
+            ``offset`` with a total).
+        rate_limit: requests at most, e.g. ``10/s`` or ``600/m``.
         max_pages: stop with an error rather than go on without end.
-        timeout_seconds: per request.
+        max_bytes: of all answers together, unpacked; more is an error.
+        max_page_bytes: of one answer, unpacked: it is held in memory.
+        timeout_seconds: per request, for connecting and between two pieces of an answer.
+        deadline: for all pages together, waits included; longer is an error.
         max_retries: further tries after a connection error, 429 or 5xx; ``Retry-After`` is honoured up to a minute.
     """
 
@@ -124,13 +140,30 @@ class ApiSource(_Source):
     url: str
     conn_id: str | None = None
     headers: dict[str, SecretStr] = {}
+    auth: Auth | None = None
     params: dict[str, str | int | float | bool] = {}
     data_key: str | None = None
+    paginator: Paginator | None = None
     next_key: str | None = None
     next_param: str | None = None
+    allow_origins: list[Annotated[str, Field(pattern=r"^https?://[^/]+/?$")]] = []
+    nested: Nested = "json"
+    prefetch: int = Field(default=1, ge=1, le=16)
+    rate_limit: Rate | None = None
     max_pages: PositiveInt = 10_000
+    max_bytes: Size = 10_000_000_000
+    max_page_bytes: Size = 256_000_000
     timeout_seconds: PositiveFloat = 30.0
+    deadline: Length = "2h"
     max_retries: int = Field(default=4, ge=0, le=20)
+
+    @model_validator(mode="after")
+    def _one_way_on(self) -> ApiSource:
+        if self.paginator is not None and (self.next_key or self.next_param):
+            raise ValueError("next_key and next_param are a short form of paginator; give one of the two")
+        if self.next_param and not self.next_key:
+            raise ValueError("next_param needs next_key, which says where the token is")
+        return self
 
 
 class FileSource(_Source):
@@ -140,12 +173,14 @@ class FileSource(_Source):
         type: ``file``.
         path: a file, a folder, or a glob; local or ``s3://``.
         format: told from the names unless given. ``.gz``, ``.bz2`` and ``.zst`` are unpacked on the way.
+        nested: what becomes of objects and lists inside JSON records, as for an API.
         conn_id: the Airflow connection for ``s3://`` (operators only).
     """
 
     type: Literal["file"]
     path: str
     format: Literal["auto", "csv", "json", "jsonl", "parquet"] = "auto"
+    nested: Nested = "json"
     conn_id: str | None = None
 
 

@@ -81,9 +81,14 @@ def mask_secrets(source: Source) -> None:
     """Make Airflow mask the secrets of a source's configuration wherever they might come up in a log."""
     url: SecretStr | None = getattr(source, "connection_string", None)
     headers: dict[str, SecretStr] = getattr(source, "headers", {})
+    auth = getattr(source, "auth", None)
     if url is not None:
         _mask_password(url.get_secret_value())
     _mask_headers({name: value.get_secret_value() for name, value in headers.items()})
+    for name in ("password", "token", "key", "client_secret"):
+        secret: SecretStr | None = getattr(auth, name, None)
+        if secret is not None:
+            mask_secret(secret.get_secret_value())
 
 
 def _mask_password(url: str) -> None:

@@ -6,6 +6,7 @@ value, and only its bad rows leave the batch.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -36,11 +37,13 @@ class ColumnType:
         name: its name.
         kind: its Arrow type.
         text: whether values of any kind are to be written as text (the column's values have no common type).
+        fit: of a nested column, makes a value what the type takes.
     """
 
     name: str
     kind: pa.DataType
     text: bool = False
+    fit: Callable[[Any], Any] | None = None
 
 
 def schema_of(columns: Sequence[ColumnType]) -> pa.Schema:
@@ -70,7 +73,7 @@ def convert(columns: Sequence[ColumnType], values: Mapping[str, Sequence[Any]], 
         if found is None:
             arrays.append(pa.nulls(rows, column.kind))
             continue
-        array = None if column.text else _together(column.kind, found)
+        array = None if column.text or column.fit else _together(column.kind, found)
         if array is None:
             array, failures = _one_by_one(column, found)
             for position, reason in failures.items():
@@ -129,7 +132,7 @@ def _one_by_one(column: ColumnType, values: Sequence[Any]) -> tuple[pa.Array, di
     """Convert value by value; the bad ones become null and are reported by position."""
     import pyarrow as pa
 
-    exact = as_text if column.text else _exact(column.kind)
+    exact = column.fit or (as_text if column.text else _exact(column.kind))
     good: list[Any] = []
     bad: dict[int, str] = {}
     for position, value in enumerate(values):
@@ -296,5 +299,8 @@ def as_text(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, (dict, list, tuple)):
-        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except orjson.JSONEncodeError:  # an integer beyond 64 bits, say
+            return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
     return str(value)

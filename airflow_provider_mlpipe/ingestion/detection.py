@@ -15,6 +15,7 @@ from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.ingestion.conversion import ISO_DATE, ISO_TIME, ColumnType, convert, schema_of
+from airflow_provider_mlpipe.ingestion.nesting import Shape
 from airflow_provider_mlpipe.ingestion.stream import Chunk, Rejected, Stream
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Frame:
 class Observer:
     """Sees every value of one column and then names the narrowest type that holds all of them unchanged."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, structs: bool = False) -> None:
+        self._shape = Shape() if structs else None
         self._types: set[type] = set()
         self._low = self._high = 0
         self._forms = dict(_PATTERNS)
@@ -54,6 +56,8 @@ class Observer:
         """Take note of `values`."""
         found = set(map(type, values))
         self._types |= found
+        if self._shape is not None and found & {dict, list}:
+            self._shape.see(values)
         if int in found:
             numbers = [value for value in values if type(value) is int]
             self._low, self._high = min(self._low, *numbers, 0), max(self._high, *numbers, 0)
@@ -83,7 +87,16 @@ class Observer:
         }  # fmt: skip
         if len(types) == 1 and (kind := simple.get(next(iter(types)))) is not None:
             return ColumnType(name, kind)
-        return ColumnType(name, pa.string(), text=True)
+        return self._of_anything(name, nested=types in ({dict}, {list}))
+
+    def _of_anything(self, name: str, *, nested: bool) -> ColumnType:
+        """Return a struct or list if that is wanted and possible, else text."""
+        import pyarrow as pa
+
+        kind = pa.string() if self._shape is None or not nested else self._shape.type()
+        if self._shape is None or pa.types.is_string(kind):
+            return ColumnType(name, pa.string(), text=True)
+        return ColumnType(name, kind, fit=self._shape.fit)
 
     def _of_integers(self, name: str) -> ColumnType:
         import pyarrow as pa
@@ -106,6 +119,8 @@ def detected(
     known: Sequence[ColumnType] = (),
     order: Sequence[str] = (),
     expected: Sequence[str] = (),
+    *,
+    structs: bool = False,
 ) -> Iterator[Stream]:
     """Read all `frames`, tell the types, and give the rows.
 
@@ -114,20 +129,21 @@ def detected(
         known: columns whose type is declared; the others are told from their values.
         order: the columns that are there in any case, in their order; others follow in order of appearance.
         expected: columns to name if there is not a single row to tell them.
+        structs: whether objects and lists become struct and list columns rather than JSON text.
     """
     declared = {column.name: column for column in known}
-    observers = {name: Observer() for name in order if name not in declared}
+    observers = {name: Observer(structs=structs) for name in order if name not in declared}
     names: dict[str, None] = dict.fromkeys([*order, *declared])
     with tempfile.TemporaryFile(prefix="mlpipe-") as spool:
         for frame in frames:
             for name, values in frame.values.items():
                 names.setdefault(name)
                 if name not in declared:
-                    observers.setdefault(name, Observer()).see(values)
+                    observers.setdefault(name, Observer(structs=structs)).see(values)
             pickle.dump(frame, spool, protocol=pickle.HIGHEST_PROTOCOL)
         spool.seek(0)
         names = names or dict.fromkeys(expected)
-        observers = observers or {name: Observer() for name in names if name not in declared}
+        observers = observers or {name: Observer(structs=structs) for name in names if name not in declared}
         columns = [declared.get(name) or observers[name].column(name) for name in names]
         yield Stream(schema_of(columns), _typed(spool, columns), detected=list(observers))
 

@@ -103,8 +103,10 @@ class FileReader:
         else:
             from airflow_provider_mlpipe.ingestion.jsonfiles import json_frames
 
-            frames = json_frames(files, self._model.batch_size, lines=kind == "jsonl")
-            with detected(frames, expected=expected_columns(self._model)) as stream:
+            nested = self._model.nested
+            frames = json_frames(files, self._model.batch_size, lines=kind == "jsonl", flat=nested == "flatten")
+            expected = expected_columns(self._model)
+            with detected(frames, expected=expected, structs=nested == "struct") as stream:
                 yield stream
 
     def _files(self) -> list[SourceFile]:

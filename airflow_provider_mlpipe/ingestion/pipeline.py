@@ -163,6 +163,7 @@ class _Flow:
             "window": None if self._window is None else self._window.as_list(),
             "quarantine": self._quarantine.publish(),
             "schema_detected": self._stream.detected,
+            **self._stream.details,
         }
         return metrics, details
 

@@ -33,7 +33,7 @@ def reader_of(
 
         return database_reader(source, _database_uri(source, model, connection), window)
     if isinstance(model, ApiSource):
-        from airflow_provider_mlpipe.ingestion.api import ApiReader
+        from airflow_provider_mlpipe.ingestion.rest.reader import ApiReader
 
         return ApiReader(source, model, connection, run=run, as_of=as_of)
     from airflow_provider_mlpipe.ingestion.files import FileReader

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.ingestion.detection import Frame
+from airflow_provider_mlpipe.ingestion.nesting import flattened
 from airflow_provider_mlpipe.ingestion.stream import Rejected
 
 if TYPE_CHECKING:
@@ -12,17 +15,42 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.config import ApiSource, FileSource
 
-__all__ = ["expected_columns", "frame_of"]
+__all__ = ["expected_columns", "frame_of", "parsed"]
+
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_MOST_DIGITS = 4_000
+"""Python refuses to read longer integers, as that takes quadratic time."""
 
 
-def frame_of(records: Sequence[Any], where: Callable[[int], str]) -> Frame:
+def parsed(content: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Return a JSON document with its integers exact, however long.
+
+    orjson makes floats of integers beyond 64 bits, without a word; documents that may hold one are read again.
+
+    >>> parsed(b"[123456789012345678901]")
+    [123456789012345678901]
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    import orjson
+
+    document = orjson.loads(content)
+    if _LONG_NUMBER.search(content) is None:
+        return document
+    return json.loads(content, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits)
+
+
+def frame_of(records: Sequence[Any], where: Callable[[int], str], *, flat: bool = False) -> Frame:
     """Return `records` as a frame; an absent key is null.
 
     Args:
         records: whatever stands where records should.
         where: names a record by its 1-based position, for the reason of a rejection.
+        flat: whether objects inside become columns of their own.
     """
     good = [record for record in records if isinstance(record, dict)]
+    good = [flattened(record) for record in good] if flat else good
     rejected = [
         Rejected(f"{where(position)} is a {type(record).__name__}, not an object", {"value": record})
         for position, record in enumerate(records, 1)

@@ -39,12 +39,14 @@ class Stream:
         chunks: the rows; one chunk is held at a time.
         detected: names of the columns whose type was told from the values, because nothing declares it.
         counts: metrics that only the source knows, complete when the last chunk was taken.
+        details: what the manifest says of this source beyond that, by key.
     """
 
     schema: pa.Schema
     chunks: Iterator[Chunk]
     detected: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 class Reader(Protocol):

@@ -38,6 +38,7 @@ _ALL = (
     Metric(name="bytes_processed", stage="ingest", unit="bytes", meaning="Size in memory of the rows read, as Arrow."),
     Metric(name="error_rate", stage="ingest", unit="ratio", meaning="records_failed / records_read; 0 without rows."),
     Metric(name="requests", stage="ingest", unit="requests", meaning="HTTP requests answered."),
+    Metric(name="pages", stage="ingest", unit="pages", meaning="Pages of a REST endpoint that were read."),
     Metric(name="retries", stage="ingest", unit="requests", meaning="HTTP requests that had to be repeated."),
     Metric(name="total_checks", stage="validate", unit="rules", meaning="Rules that were judged."),
     Metric(name="passed", stage="validate", unit="rules", meaning="Rules that held."),

@@ -14,9 +14,9 @@ import pytest
 from airflow_provider_mlpipe import config
 from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError, SourceUnavailableError
 from airflow_provider_mlpipe.ingestion import Connection
-from airflow_provider_mlpipe.ingestion.api import ApiReader
 from airflow_provider_mlpipe.ingestion.pipeline import transfer
-from airflow_provider_mlpipe.ingestion.rest import retry_after, same_origin
+from airflow_provider_mlpipe.ingestion.rest.client import retry_after, same_origin
+from airflow_provider_mlpipe.ingestion.rest.reader import ApiReader
 from airflow_provider_mlpipe.ingestion.target import ArtifactTarget
 from airflow_provider_mlpipe.run import Run
 from tests.ingestion.support import DAY, counts, quarantined, read, rows

@@ -5,13 +5,15 @@ A test holds the catalogue to the installed Great Expectations.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_mlpipe.config.rules import RowRule
-from airflow_provider_mlpipe.errors import did_you_mean
+from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
+from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,11 +149,23 @@ def check_expectation(name: str, arguments: Mapping[str, Any]) -> None:
     _check_numbers(name, arguments)
 
 
+def _check_bounds(bounds: list[Any]) -> None:
+    for bound in bounds:
+        if isinstance(bound, bool) or not isinstance(bound, (int, float, str, date)):
+            raise ValueError("min_value and max_value are numbers or times")  # noqa: TRY004 - pydantic reads it
+        if isinstance(bound, str):
+            try:
+                instant(bound)
+            except ConfigError:
+                raise ValueError(f"{bound!r} is neither a number nor an ISO 8601 time") from None
+
+
 def _check_numbers(name: str, arguments: Mapping[str, Any]) -> None:
     low, high = arguments.get("min_value"), arguments.get("max_value")
     if {"min_value", "max_value"} <= CATALOG[name].keys() and not name.startswith("expect_column_kl"):
         if low is None and high is None:
             raise ValueError(f"{name} needs min_value, max_value or both")
+        _check_bounds([bound for bound in (low, high) if bound is not None])
         numbers = all(isinstance(bound, (int, float)) for bound in (low, high))
         if numbers and low > high:  # type: ignore[operator] # both are numbers
             raise ValueError("min_value is greater than max_value")

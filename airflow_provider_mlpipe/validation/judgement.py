@@ -76,6 +76,7 @@ class _Metrics(dict[Any, Any]):
         self._rule, self._finding = rule, finding
         self._answers = {
             "table.columns": list(frame.schema.names),
+            "table.column_count": len(frame.schema.names),
             "table.row_count": frame.rows if finding.selected is None else finding.selected,
             "filtered_row_count": finding.checked(frame.rows),
             "unexpected_count": finding.unexpected,

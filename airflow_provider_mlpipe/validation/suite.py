@@ -8,10 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import great_expectations.expectations  # noqa: F401 - registers GX's own
+from great_expectations.compatibility.pydantic import ValidationError
 from great_expectations.core.expectation_suite import ExpectationSuite
 from great_expectations.expectations.registry import get_expectation_impl
 
 import airflow_provider_mlpipe.validation.expectations  # noqa: F401 - registers ours
+from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.validation.row_condition import row_condition
+from airflow_provider_mlpipe.validation.rules import RowRule
+from airflow_provider_mlpipe.validation.rules.rows import Conditional
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,8 +35,35 @@ def suite_of(name: str, rules: Iterable[Rule]) -> Any:  # noqa: ANN401 - GX ship
 
 def expectation_of(rule: Rule) -> Any:  # noqa: ANN401
     """Return the expectation that says what `rule` says, with its id and YAML line in ``meta``."""
-    kind, arguments = rule.expectation()
+    kind, arguments, conversion = _conditioned(rule)
     facts = {"rule_id": rule.rule_id, "type": rule.kind, "where": rule.where, "owner": rule.owner, "note": rule.note}
-    facts |= rule.details
+    facts |= {**rule.details, **conversion}
     meta = {"mlpipe": {key: value for key, value in facts.items() if value is not None}}
-    return get_expectation_impl(kind)(severity=_SEVERITY[rule.severity], notes=rule.text, meta=meta, **arguments)
+    try:
+        return get_expectation_impl(kind)(severity=_SEVERITY[rule.severity], notes=rule.text, meta=meta, **arguments)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["expectations", *map(str, first["loc"])])
+        raise ConfigError.invalid(where=rule.where, key=key, problem=first["msg"]) from error
+
+
+def _conditioned(rule: Rule) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return the type and arguments of the expectation with the rule's condition, and what to say of it in ``meta``.
+
+    Our own expectations take the condition as it is. GX's own take it as GX's condition objects; where GX has no words
+    for it, the rule is said in SQL as a whole. Of a conditioned key or aggregate that GX cannot express, only ``meta``
+    tells the condition: our verdict is right, GX alone would look at all rows.
+    """
+    kind, arguments = rule.expectation()
+    if not isinstance(rule, Conditional) or rule.condition is None or "row_condition" in arguments:
+        return kind, arguments, {}
+    if "condition" in get_expectation_impl(kind).__fields__:
+        return kind, {**arguments, "condition": rule.condition.text}, {}
+    found = row_condition(rule.condition)
+    if found is not None:
+        return kind, {**arguments, "row_condition": found}, {}
+    if isinstance(rule, RowRule) and rule.statement is not None:
+        nulls = "fail" if rule.nulls_fail else "skip"
+        said = {"rule": rule.statement, "condition": rule.condition.text, "nulls": nulls, "mostly": rule.mostly}
+        return "expect_rows_to_hold", said, {"instead_of": kind}
+    return kind, arguments, {"gx_ignores_condition": True}

@@ -59,3 +59,12 @@ class Finding:
     def checked(self, rows: int) -> int:
         """Return how many of `rows` the rule looked at."""
         return (rows if self.selected is None else self.selected) - self.missing
+
+    def counted(self) -> dict[str, Any]:
+        """Return the counts of a rule on rows, by the names that Great Expectations gives them."""
+        return {
+            "element_count": self.selected,
+            "missing_count": self.missing,
+            "unexpected_count": self.unexpected,
+            "partial_unexpected_list": [{**sample.key, **sample.values} for sample in self.samples],
+        }

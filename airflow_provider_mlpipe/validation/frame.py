@@ -92,12 +92,13 @@ class Frame:
         return cls(engine, artifact.schema, artifact.manifest.rows, artifact, types, others)
 
     @classmethod
-    def of_table(cls, engine: DuckDBEngine, table: pa.Table) -> Frame:
-        """Make the rows of an Arrow table readable."""
+    def of_table(cls, engine: DuckDBEngine, table: pa.Table, related: Mapping[str, Artifact] | None = None) -> Frame:
+        """Make the rows of an Arrow table readable, and those of the datasets that its rules refer to."""
+        others = {name: _relate(engine, place, other) for place, (name, other) in enumerate((related or {}).items())}
         if not table.num_columns:
-            return cls(engine, table.schema, table.num_rows)
+            return cls(engine, table.schema, table.num_rows, related=others)
         engine.connection.register(_GIVEN, table)
-        return cls(engine, table.schema, table.num_rows, None, _address(engine, table.schema))
+        return cls(engine, table.schema, table.num_rows, None, _address(engine, table.schema), others)
 
     @cached_property
     def names(self) -> dict[str, int]:

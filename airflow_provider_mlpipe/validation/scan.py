@@ -1,7 +1,7 @@
 """Computing what all rules need, together, in a few narrow statements grouped by family of rules.
 
 Tier 0 reads parquet footers, tier 1 profiles the columns (`profile`), tier 2 measures what the rules still ask for
-(`Rule.measures`), many rules of one family to a statement: a range whose extremes lie inside asks for nothing. Tier 3 is
+(`Rule.measures`), many rules of a family to a statement: a range whose extremes lie inside asks for nothing. Tier 3 is
 what a rule fetches by itself (`Rule.find`): a key grouped by its hash, a comparison with another dataset, sample rows;
 the latter only of rules that fail.
 """

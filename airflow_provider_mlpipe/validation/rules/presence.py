@@ -98,7 +98,7 @@ class NotNull(RowRule):
     @property
     def statement(self) -> str | None:
         """What must hold of a row."""
-        return f"{quote(self.column)} IS NOT NULL"
+        return f"{quote(self.column)} IS NOT NULL"  # never null itself, so that no row is left out
 
     def missing(self, frame: Frame) -> Condition | None:  # noqa: ARG002
         """Every row counts."""

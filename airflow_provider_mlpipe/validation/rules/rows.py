@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Conditional", "RowRule"]
 
+ROW_METRICS = ("table.mlpipe_rows_holding", "table.mlpipe_rows_adding_up", "table.mlpipe_rows_referring")
+"""The metrics of our own expectations on rows: one set of counts each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conditional(Rule):
@@ -132,8 +135,12 @@ class RowRule(Conditional):
 
     def samples(self, subject: Subject) -> tuple[Sample, ...]:
         """Return some of the rows that break the rule."""
-        return samples.offenders(subject.frame, self.columns, subject.key, *self.offending(subject.frame))
+        return samples.offenders(subject.frame, self.reads, subject.key, *self.offending(subject.frame))
 
     def found(self, finding: Finding, rows: int) -> str:
         """Return how many rows break the rule."""
         return broken_share(finding, rows, "value", ("is not", "are not"))
+
+    def answers(self, finding: Finding) -> Mapping[str, Any]:
+        """Return the counts for our own expectations on rows; GX's own ask for them one by one."""
+        return dict.fromkeys(ROW_METRICS, finding.counted())

@@ -1,13 +1,4 @@
-"""Our own Great Expectations classes: logical type, freshness against a given time, drift from a reference.
-
-Importing this module imports Great Expectations (seconds of CPU) and registers the classes, after which a suite that
-holds them loads and runs anywhere, on pandas too::
-
-    import airflow_provider_mlpipe.validation.expectations
-    suite = ExpectationSuite(**expectationSuiteSchema.load(json.load(open("_suite.json"))))
-
-Without that import Great Expectations leaves them out of the suite and keeps the rest.
-"""
+"""Expectations on one column: logical type, freshness against a given time, drift from a reference."""
 
 from __future__ import annotations
 
@@ -15,59 +6,31 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from great_expectations.execution_engine import PandasExecutionEngine
-from great_expectations.expectations.expectation import ColumnAggregateExpectation, render_suite_parameter_string
 from great_expectations.expectations.metrics.column_aggregate_metric_provider import (
     ColumnAggregateMetricProvider,
     column_aggregate_value,
 )
-from great_expectations.render import LegacyRendererType, RenderedStringTemplateContent
-from great_expectations.render.renderer.renderer import renderer
-from great_expectations.render.renderer_configuration import RendererValueType
 
 from airflow_provider_mlpipe.run import instant
+from airflow_provider_mlpipe.validation.expectations.rendering import Judged, RenderedColumnExpectation
 from airflow_provider_mlpipe.validation.freshness import hours_before
 from airflow_provider_mlpipe.validation.references import Reference, statistic
 
-__all__ = ["ExpectColumnDriftToBeAtMost", "ExpectColumnLogicalTypeToBe", "ExpectColumnToBeFresh"]
+__all__ = [
+    "DRIFT",
+    "LOGICAL_TYPE",
+    "NEWEST",
+    "ExpectColumnDriftToBeAtMost",
+    "ExpectColumnLogicalTypeToBe",
+    "ExpectColumnToBeFresh",
+]
 
 LOGICAL_TYPE = "column.mlpipe_logical_type"
 NEWEST = "column.mlpipe_newest"
 DRIFT = "column.mlpipe_drift"
 
 
-class _Rendered(ColumnAggregateExpectation):  # type: ignore[misc] # Great Expectations ships no types for us
-    """An expectation whose sentence in Data Docs is one template; both of GX's renderers use it."""
-
-    template: ClassVar[str] = ""
-    shown: ClassVar[tuple[str, ...]] = ("column",)
-
-    @classmethod
-    def _prescriptive_template(cls, renderer_configuration: Any) -> Any:  # noqa: ANN401
-        for name in cls.shown:
-            renderer_configuration.add_param(name=name, param_type=[RendererValueType.STRING, RendererValueType.NUMBER])
-        renderer_configuration.template_str = f"$column {cls.template}"
-        return renderer_configuration
-
-    @classmethod
-    @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)  # type: ignore[untyped-decorator]
-    @render_suite_parameter_string  # type: ignore[untyped-decorator]
-    def _prescriptive_renderer(
-        cls,
-        configuration: Any,  # noqa: ANN401
-        result: Any = None,  # noqa: ANN401, ARG003
-        runtime_configuration: dict[str, Any] | None = None,
-        **_: Any,  # noqa: ANN401
-    ) -> list[Any]:
-        with_column = (runtime_configuration or {}).get("include_column_name") is not False
-        content = {
-            "template": f"$column {cls.template}" if with_column else cls.template,
-            "params": {name: configuration.kwargs.get(name) for name in cls.shown},
-            "styling": (runtime_configuration or {}).get("styling"),
-        }
-        return [RenderedStringTemplateContent(content_block_type="string_template", string_template=content)]
-
-
-class ExpectColumnLogicalTypeToBe(_Rendered):
+class ExpectColumnLogicalTypeToBe(RenderedColumnExpectation):
     """Expect the column to be of a logical type: any width of int counts as int, and so on."""
 
     logical_type: str
@@ -78,12 +41,12 @@ class ExpectColumnLogicalTypeToBe(_Rendered):
     template: ClassVar[str] = "must be of type $logical_type."
     shown: ClassVar[tuple[str, ...]] = ("column", "logical_type")
 
-    def _validate(self, metrics: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _validate(self, metrics: dict[str, Any], **_: Any) -> Judged:  # noqa: ANN401
         found = metrics[LOGICAL_TYPE]
         return {"success": found in {self.logical_type, "null"}, "result": {"observed_value": found}}
 
 
-class ExpectColumnToBeFresh(_Rendered):
+class ExpectColumnToBeFresh(RenderedColumnExpectation):
     """Expect the newest value to be at most so many hours older than a given time."""
 
     reference_time: str
@@ -96,7 +59,7 @@ class ExpectColumnToBeFresh(_Rendered):
     template: ClassVar[str] = "must have a value at most $max_age_hours hours older than $reference_time."
     shown: ClassVar[tuple[str, ...]] = ("column", "max_age_hours", "reference_time")
 
-    def _validate(self, metrics: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _validate(self, metrics: dict[str, Any], **_: Any) -> Judged:  # noqa: ANN401
         newest = metrics[NEWEST]
         if newest is None:
             return {"success": False, "result": {"observed_value": None}}
@@ -106,7 +69,7 @@ class ExpectColumnToBeFresh(_Rendered):
         return {"success": age <= self.max_age_hours and not ahead, "result": {"observed_value": observed}}
 
 
-class ExpectColumnDriftToBeAtMost(_Rendered):
+class ExpectColumnDriftToBeAtMost(RenderedColumnExpectation):
     """Expect the distribution to be at most so far from a reference, by PSI, Jensen-Shannon distance or KS."""
 
     method: str
@@ -120,7 +83,7 @@ class ExpectColumnDriftToBeAtMost(_Rendered):
     template: ClassVar[str] = "must have a $method of at most $threshold from its reference distribution."
     shown: ClassVar[tuple[str, ...]] = ("column", "method", "threshold")
 
-    def _validate(self, metrics: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _validate(self, metrics: dict[str, Any], **_: Any) -> Judged:  # noqa: ANN401
         moved = metrics[DRIFT]
         # None says that there were too few values to tell; a scan reports such a rule as skipped.
         return {"success": moved is None or moved <= self.threshold, "result": {"observed_value": moved}}

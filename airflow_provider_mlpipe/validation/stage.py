@@ -17,17 +17,18 @@ from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.frame import Frame
 from airflow_provider_mlpipe.validation.freshness import hours_before
 from airflow_provider_mlpipe.validation.gx.stock import excess, second_opinion
+from airflow_provider_mlpipe.validation.history import recent
 from airflow_provider_mlpipe.validation.illustration import illustration
 from airflow_provider_mlpipe.validation.library import load_great_expectations
 from airflow_provider_mlpipe.validation.masking import Masking
 from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
-from airflow_provider_mlpipe.validation.rules import Fresh, rules_of
+from airflow_provider_mlpipe.validation.rules import Fresh, Surroundings, rules_of
 from airflow_provider_mlpipe.validation.samples import json_clean
 from airflow_provider_mlpipe.validation.scan import Scan
 from airflow_provider_mlpipe.validation.verdict import RuleResult, Verdict, in_report_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from airflow_provider_mlpipe.artifacts import Artifact
@@ -50,6 +51,7 @@ def validate(
     *,
     as_of: datetime,
     engine: DuckDBSettings | None = None,
+    related: Mapping[str, Artifact] | None = None,
     runner: Literal["scan", "gx"] | None = None,
 ) -> Verdict:
     """Judge `artifact` and write suite, report and verdict beside its data, the verdict last.
@@ -61,6 +63,7 @@ def validate(
         rules: the dataset's rules, as `config.dataset_rules` returns them.
         as_of: the instant that freshness is measured against: the end of the run's data interval.
         engine: what the computation may take.
+        related: other datasets by name, to which rules of this one refer (``references``).
         runner: ``scan``, or ``gx`` for stock Great Expectations on pandas; what the rules say (`engine`) if None.
 
     Raises:
@@ -69,11 +72,15 @@ def validate(
     """
     stopwatch = Stopwatch()
     as_of = instant(as_of)
-    listed = rules_of(rules, as_of)
+    surroundings = Surroundings(
+        past=lambda limit: recent(artifact, before=as_of, limit=limit),
+        related={name: redact(other.uri) for name, other in (related or {}).items()},
+    )
+    listed = tuple(rule.bound(surroundings) for rule in rules_of(rules, as_of))
     masking = Masking.of(rules, listed, artifact.schema.names)
     with DuckDBEngine.open(engine) as opened:
         try:
-            frame = Frame.of_artifact(opened, artifact)
+            frame = Frame.of_artifact(opened, artifact, related)
             judgement, scan = judge_frame(frame, listed, rules.name, on_pandas=_on_pandas(frame, rules, runner))
         except Exception as error:
             raise _mapped(error, artifact, masking) from (None if rules.model.sensitive else error)

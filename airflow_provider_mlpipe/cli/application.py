@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from airflow_provider_mlpipe import __version__
-from airflow_provider_mlpipe.cli import configuration, feast, inspection, online, profiling, stages, training, whole
+from airflow_provider_mlpipe.cli import (
+    configuration,
+    feast,
+    features,
+    inspection,
+    online,
+    profiling,
+    stages,
+    training,
+    whole,
+)
 from airflow_provider_mlpipe.cli.results import Results
 from airflow_provider_mlpipe.errors import MlpipeError, redact
 
@@ -40,7 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (configuration, stages, profiling, inspection, online, feast, training, whole):
+for room in (configuration, stages, profiling, inspection, online, features, feast, training, whole):
     room.add_to(app)
 
 

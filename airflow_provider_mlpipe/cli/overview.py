@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.config.document import Document, Path_, load
 from airflow_provider_mlpipe.config.features import RESERVED, FeatureSet, FeatureStore
+from airflow_provider_mlpipe.config.files import Configured
 from airflow_provider_mlpipe.config.ingestion import IngestionFile, Source
 from airflow_provider_mlpipe.config.section import parse
 from airflow_provider_mlpipe.config.validation import DatasetRules
@@ -68,9 +69,28 @@ def overview(path: Path) -> Overview:
         except ConfigError as error:
             found.problems.extend(error.fields.get("problems") or [str(error)])
             continue
+        if isinstance(read, FeatureSet):
+            _plan(Configured(name=str(path_[-1]), model=read, document=document, path=path_), found)
         name = str(path_[-1]) if path_ else found.kind
         found.holdings.append(Holding(name=name, where=document.where(path_), summary=_summary(read)))
     return found
+
+
+def _plan(features: Configured[FeatureSet], found: Overview) -> None:
+    """Resolve a feature set as a run would, and note what it does not get."""
+    from airflow_provider_mlpipe.feature_extraction.plan import plan
+
+    try:
+        spec = plan(features)
+    except ConfigError as error:
+        found.problems.append(str(error))
+        return
+    for feature, columns in spec.left_out.items():
+        found.notes.append(f"{features.where('columns')}: {feature} is left out: columns says that there is no "
+                           f"{' and no '.join(columns)}")  # fmt: skip
+    pandas = [function.path for function in spec.functions() if function.pandas]
+    if pandas:
+        found.notes.append(f"{features.where('custom')}: {', '.join(pandas)} computes with pandas: on DuckDB only")
 
 
 def kind_of(document: Document) -> str:

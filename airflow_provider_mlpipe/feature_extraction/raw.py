@@ -11,6 +11,7 @@ from airflow_provider_mlpipe.engines import open_engine
 from airflow_provider_mlpipe.feature_extraction import proof, reuse
 from airflow_provider_mlpipe.feature_extraction.computation import Computation, arrow_schema, stamped
 from airflow_provider_mlpipe.feature_extraction.days import Days
+from airflow_provider_mlpipe.feature_extraction.lineage import lineage
 from airflow_provider_mlpipe.observability import Metrics
 from airflow_provider_mlpipe.run import duration
 
@@ -144,6 +145,7 @@ def details_of(job: Job) -> dict[str, Any]:
             }
             for feature in spec.features
         ],
+        "lineage": [edge.as_dict() for edge in lineage(spec)],
         "feast": {
             "view": view,
             "service": feast.service or f"{view}_service",

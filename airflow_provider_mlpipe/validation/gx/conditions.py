@@ -273,9 +273,11 @@ def _repeated(test: RowTest) -> Condition:
     key = ", ".join(test.places)
     skipped = ignored("expect_compound_columns_to_be_unique", test)
     kept = "true" if skipped is None or len(test.columns) == 1 else f"NOT ({skipped[0]})"
-    whole = f"{key} IS NOT NULL" if len(test.columns) == 1 else kept
+    counted = f"{key} IS NOT NULL" if len(test.columns) == 1 else kept
+    # One struct per key: it compares values of any type, two nulls as equal, and a single join looks it up.
+    whole = "{" + ", ".join(f"'{at}': {place}" for at, place in enumerate(test.places)) + "}"
     return (
-        f"(row({key}) IN (SELECT row({key}) FROM {RELATION} WHERE {whole} "  # noqa: S608
+        f"({whole} IN (SELECT {whole} FROM {RELATION} WHERE {counted} "  # noqa: S608
         f"GROUP BY {key} HAVING count(*) > 1))"
     ), []
 

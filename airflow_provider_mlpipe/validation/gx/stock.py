@@ -62,8 +62,7 @@ def find_on_pandas(
         return {rule.rule_id: Finding(problem=problem) for rule in rules}
     table, found = _table(frame, names, selected), {}
     for nullable in (True, False):
-        # Great Expectations compares columns with each other by `if`, which nullable types refuse for a null.
-        some = {rule.rule_id: rule for rule in rules if (len(rule.columns) < 2) is nullable}
+        some = {rule.rule_id: rule for rule in rules if _takes_nullable(rule) is nullable}
         if not some:
             continue
         data = pandas_frame(table, nullable=nullable)
@@ -72,6 +71,15 @@ def find_on_pandas(
             rule_id = result.expectation_config.meta["mlpipe"]["rule_id"]
             found[rule_id] = _finding(some[rule_id], result, len(data))
     return found
+
+
+def _takes_nullable(rule: Rule) -> bool:
+    """Whether GX gets along with pandas' nullable types; some of it asks a null whether it is true, or for a float."""
+    return len(rule.columns) < 2 and rule.expectation()[0] not in {
+        "expect_column_quantile_values_to_be_between",
+        "expect_column_value_z_scores_to_be_less_than",
+        "expect_column_values_to_not_be_outliers",
+    }
 
 
 def second_opinion(frame: Frame, rules: Sequence[Rule], findings: Mapping[str, Finding]) -> dict[str, Finding]:

@@ -10,7 +10,7 @@ from airflow_provider_mlpipe.reporting.markup import Safe, join, tag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["amount", "bar", "hours", "moment", "percent", "segments", "shorten", "word"]
+__all__ = ["amount", "bar", "cut", "hours", "moment", "percent", "segments", "shorten", "word"]
 
 MAX_TEXT = 90
 
@@ -64,7 +64,12 @@ def shorten(value: Any) -> str:  # noqa: ANN401 - a value of the data
     text = "null" if value is None else amount(value) if isinstance(value, float) else str(value)
     if not text or text != text.strip():
         text = repr(text)  # blanks at an end are often what is wrong
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return cut(text, MAX_TEXT)
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text of at most `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def bar(share: float, *, kind: str, label: str, class_: str | None = None) -> Safe:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import html
 import re
 
-__all__ = ["Safe", "join", "prose", "tag"]
+__all__ = ["Safe", "join", "prose", "tag", "visible"]
 
-_VOID = frozenset({"meta", "rect"})
+_VOID = frozenset({"meta", "rect", "path"})
 _MARKED = re.compile(r"`([^`]+)`")
+# Control characters but tab and line feed, zero-width ones but joiners, directional ones, halves of surrogate pairs.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 
 
 class Safe(str):
@@ -29,7 +33,7 @@ def tag(name: str, /, *content: str, **attributes: str | float | None) -> Safe:
     '<p class="x">a &lt; b<b>!</b></p>'
     """
     given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_escaped(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -40,7 +44,7 @@ def tag(name: str, /, *content: str, **attributes: str | float | None) -> Safe:
 
 def join(*content: str) -> Safe:
     """Return texts, escaped, and elements one after the other."""
-    return Safe("".join(item if isinstance(item, Safe) else html.escape(item) for item in content))
+    return Safe("".join(item if isinstance(item, Safe) else _escaped(item) for item in content))
 
 
 def prose(text: str) -> Safe:
@@ -49,4 +53,17 @@ def prose(text: str) -> Safe:
     >>> prose("`age` < 3")
     '<code>age</code> &lt; 3'
     """
-    return Safe(_MARKED.sub(r"<code>\1</code>", html.escape(text)))
+    return Safe(_MARKED.sub(r"<code>\1</code>", _escaped(text)))
+
+
+def visible(text: str) -> str:
+    r"""Return a text in which nothing hides: what has no picture, or turns the direction of others, is spelled out.
+
+    >>> print(visible("paid\u202e\x00"))
+    paid\u202e\u0000
+    """
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))

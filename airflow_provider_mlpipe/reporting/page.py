@@ -13,22 +13,38 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.reporting.failures import failure_cards
-from airflow_provider_mlpipe.reporting.figures import amount, bar, hours, moment, segments, word
-from airflow_provider_mlpipe.reporting.markup import Safe, join, prose, tag
+from airflow_provider_mlpipe.reporting.figures import amount, bar, cut, hours, moment, segments, shorten, word
+from airflow_provider_mlpipe.reporting.limits import MAX_BYTES, STEPS
+from airflow_provider_mlpipe.reporting.markup import Safe, join, tag
+from airflow_provider_mlpipe.reporting.provenance import provenance
 from airflow_provider_mlpipe.reporting.tables import columns_table, rules_table
+from airflow_provider_mlpipe.reporting.trend import last_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_mlpipe.reporting.limits import Limits
+
 __all__ = ["render"]
+
+_MOODS = {"Passed": "good", "Quarantined": "warn", "Blocked": "bad"}
 
 
 def render(summary: Mapping[str, Any]) -> str:
-    """Return the page.
+    """Return the page, of at most 300 KB: what does not fit is counted in it, and stands in ``_validation.json``.
 
     Args:
         summary: ``meta.mlpipe`` of a ``_validation.json``.
     """
+    text = ""
+    for limits in STEPS:
+        text = _page(summary, limits)
+        if len(text.encode()) < MAX_BYTES:
+            break
+    return text
+
+
+def _page(summary: Mapping[str, Any], limits: Limits) -> str:
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
@@ -39,10 +55,10 @@ def render(summary: Mapping[str, Any]) -> str:
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{summary['dataset']}: {state}"),
+        tag("title", f"{cut(summary['dataset'], 100)}: {state}"),
         Safe(f"<style>{style}</style>"),
     )
-    body = tag("body", tag("main", _banner(summary), _facts(summary), *_sections(summary), _footer(summary)))
+    body = tag("body", tag("main", _banner(summary), _facts(summary), *_sections(summary, limits), provenance(summary)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
@@ -51,25 +67,27 @@ def _style() -> str:
     return files("airflow_provider_mlpipe.reporting").joinpath("style.css").read_text(encoding="utf-8")
 
 
-def _sections(summary: Mapping[str, Any]) -> list[Safe]:
+def _sections(summary: Mapping[str, Any], limits: Limits) -> list[Safe]:
     rules = summary["rules"]
     failed = [rule for rule in rules if rule["status"] in {"failed", "error"}]
     skipped = [rule for rule in rules if rule["status"] == "skipped"]
     held = [rule for rule in rules if rule["status"] == "passed"]
     parts = []
     if failed:
-        parts += [tag("h2", "What failed"), failure_cards(failed)]
+        parts += [tag("h2", "What failed"), failure_cards(failed, summary, limits)]
     if skipped:
-        parts += [tag("h2", "What could not be judged"), tag("div", rules_table(skipped), class_="card scroll")]
+        title = "What could not be judged"
+        parts += [tag("h2", title), tag("div", rules_table(skipped, summary, limits, title), class_="card")]
     if held:
-        title = tag("summary", f"{word(len(held), 'rule')} held")
         opened = None if failed else "open"
+        table = rules_table(held, summary, limits, "What held")
         parts += [
             tag("h2", "What held"),
-            tag("details", title, tag("div", rules_table(held), class_="scroll"), class_="card", open=opened),
+            tag("details", tag("summary", f"{word(len(held), 'rule')} held"), table, class_="card", open=opened),
         ]
-    columns = columns_table(summary)
-    return [*parts, tag("h2", "Columns"), tag("div", columns, class_="card scroll")]
+    if runs := last_runs(summary):
+        parts += [tag("h2", "The last runs"), runs]
+    return [*parts, tag("h2", "Columns"), tag("div", columns_table(summary, limits), class_="card")]
 
 
 def _banner(summary: Mapping[str, Any]) -> Safe:
@@ -80,13 +98,9 @@ def _banner(summary: Mapping[str, Any]) -> Safe:
         for count, name in ((counts["errors"], "error"), (counts["warnings"], "warning"), (notes, "notice"))
         if count
     ]
-    verdict = "Passed" if summary["passed"] else "Blocked"
+    quarantine = summary.get("quarantine") or {}
+    verdict = "Passed" if summary["passed"] else "Quarantined" if quarantine.get("passed") else "Blocked"
     headline = f"{verdict}: {', '.join(failures)}" if failures else f"{verdict}: every rule held"
-    consequence = (
-        "This data may go on to features and to the online store."
-        if summary["passed"]
-        else "No later step takes this data; whoever reads the features keeps what was there before."
-    )
     parts = [
         ("bad", counts["errors"], "errors"),
         ("warn", counts["warnings"], "warnings"),
@@ -99,13 +113,24 @@ def _banner(summary: Mapping[str, Any]) -> Safe:
     label = ", ".join(f"{count} {name}" for _, count, name in shown)
     return tag(
         "header",
-        tag("p", f"{summary['dataset']} · {summary['stage']}", class_="name"),
+        tag("p", f"{cut(summary['dataset'], 200)} · {summary['stage']}", class_="name"),
         tag("h1", headline),
-        tag("p", consequence, class_="quiet"),
+        tag("p", _consequence(verdict, quarantine), class_="quiet"),
         segments([(kind, count) for kind, count, _ in shown], class_="tally", label=label),
         tag("ul", *legend, class_="legend"),
-        class_="card banner" if summary["passed"] else "card banner bad",
+        class_=f"card banner {_MOODS[verdict]}",
     )
+
+
+def _consequence(verdict: str, quarantine: Mapping[str, Any]) -> str:
+    if verdict == "Passed":
+        return "This data may go on to features and to the online store."
+    if verdict == "Quarantined":
+        return (
+            f"{word(quarantine['rows'], 'row')} that broke a rule went to quarantine; the other "
+            f"{amount(quarantine['passed_on'])} were judged again, passed, and went on."
+        )
+    return "No later step takes this data; whoever reads the features keeps what was there before."
 
 
 def _facts(summary: Mapping[str, Any]) -> Safe:
@@ -127,34 +152,10 @@ def _tile(name: str, value: str, detail: str, picture: Safe | None = None) -> Sa
 
 def _freshness(fresh: Mapping[str, Any]) -> Safe:
     age, limit = fresh["age_hours"], fresh["max_age_hours"]
-    name = f"Newest {fresh['column']}"
+    name = f"Newest {shorten(fresh['column'])}"
     if age is None:
         return _tile(name, "no value", f"limit {hours(limit)}")
     kind = "good" if fresh["held"] else "bad"
     picture = bar(min(max(age, 0) / limit, 1.0), kind=kind, label=f"{hours(age)} of {hours(limit)}")
     value = f"{hours(age)} old" if age >= 0 else f"{hours(-age)} ahead"
     return _tile(name, value, f"limit {hours(limit)} · {moment(fresh['newest'])}", picture)
-
-
-def _footer(summary: Mapping[str, Any]) -> Safe:
-    counts, run = summary["counts"], summary["run"]
-    cost = f"{summary['engine']}, {counts['cpu_seconds']} CPU s" if "cpu_seconds" in counts else summary["engine"]
-    facts = [
-        ("Artifact", tag("code", summary["artifact"])),
-        ("Fingerprint", tag("code", summary["fingerprint"])),
-        ("Rules", tag("code", f"{summary['config']}, {summary['dataset']}")),
-        ("As of", tag("code", summary["as_of"])),
-        ("Written by", join(f"{run['dag_id']}.{run['task_id']}, run {run['run_id']}, try {run['try_number']}")),
-        ("Engine", join(cost)),
-        (
-            "Beside the data",
-            prose("`_suite.json` (Great Expectations suite), `_validation.json` (its result, and this page's data)"),
-        ),
-    ]
-    listed = [item for name, value in facts for item in (tag("dt", name), tag("dd", value))]
-    command = tag("pre", summary["command"], aria_label="command to reproduce") if summary["command"] else ""
-    return join(
-        tag("h2", "Where this comes from, and how to repeat it"),
-        tag("div", tag("dl", *listed, class_="where"), command, class_="card"),
-        tag("footer", "Written by airflow-provider-mlpipe. This file is complete in itself."),
-    )

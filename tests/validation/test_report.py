@@ -28,7 +28,7 @@ RULES = {
 class Page(HTMLParser):
     """Collects elements and text, and notices what does not close."""
 
-    VOID = frozenset({"meta", "rect"})
+    VOID = frozenset({"meta", "rect", "path"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -141,12 +141,12 @@ GRAPHICS = [(name, ground) for name in ("bad", "warn", "info", "good", "skip") f
 
 def palettes() -> dict[str, dict[str, str]]:
     css = files("airflow_provider_mlpipe.reporting").joinpath("style.css").read_text()
-    light, dark = (
+    light, dark, paper = (
         dict(re.findall(r"--([a-z-]+):\s*(#[0-9a-f]{6})", block))
         for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     )
-    assert light.keys() == dark.keys()
-    return {"light": light, "dark": dark}
+    assert light.keys() == dark.keys() == paper.keys()
+    return {"light": light, "dark": dark, "paper": paper}
 
 
 def contrast(one: str, other: str) -> float:
@@ -159,7 +159,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", "dark", "paper"])
 def test_text_and_bars_have_the_contrast_that_wcag_aa_asks_for(theme):
     colours = palettes()[theme]
     assert contrast("#000000", "#ffffff") == pytest.approx(21)

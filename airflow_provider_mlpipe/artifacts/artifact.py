@@ -73,8 +73,14 @@ class Artifact:
 
     @property
     def paths(self) -> list[str]:
-        """The parts' paths as `place.filesystem` names them, in the order in which they were written."""
-        return [self.place.path(part.name) for part in self.manifest.parts]
+        """The parts' paths as `place.filesystem` names them, in the order in which they were written.
+
+        A part with an address of its own is a file of somebody else, which the artifact only refers to.
+        """
+        return [
+            part.name.removeprefix("s3://") if part.name.startswith(("/", "s3://")) else self.place.path(part.name)
+            for part in self.manifest.parts
+        ]
 
     def as_input(self, name: str) -> Input:
         """Return the reference that a manifest of a later stage keeps."""

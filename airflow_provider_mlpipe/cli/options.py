@@ -13,7 +13,7 @@ from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.run import Interval, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow_provider_mlpipe.artifacts import Artifact, S3Options, Storage
 
@@ -24,6 +24,7 @@ __all__ = [
     "IntervalStart",
     "Json",
     "Root",
+    "common_interval",
     "interval_of",
     "open_artifact",
     "pairs",
@@ -74,6 +75,19 @@ def interval_of(as_of: str | None, start: str | None = None, end: str | None = N
             where="--as-of", key="interval", problem="differs from --interval-end", hint="Give one of the two."
         )
     return Interval(start=instant(start) if start is not None else instant(last) - DAY, end=instant(last))
+
+
+def common_interval(artifacts: Iterable[Artifact]) -> Interval:
+    """Return the interval that the artifacts have in common.
+
+    Raises:
+        ConfigError: they have none, or not the same.
+    """
+    found = {tuple(artifact.manifest.run.get("interval") or ()) for artifact in artifacts}
+    if len(found) != 1 or not (ends := found.pop()):
+        problem = "the artifacts come from different intervals" if len(found) > 1 else "the artifact tells no interval"
+        raise ConfigError.invalid(where="--as-of", key="as_of", problem=problem, hint="Give --as-of TIME.")
+    return Interval(start=ends[0], end=ends[1])
 
 
 def pairs(given: Sequence[str] | None, *, option: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe import config as configs
-from airflow_provider_mlpipe.errors import DataRejectedError
 from airflow_provider_mlpipe.observability import Stopwatch
 from airflow_provider_mlpipe.run import Run
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Artifact, Storage
     from airflow_provider_mlpipe.config import ConfigLike, Configured, DatasetRules, FeatureSet, FeatureStore
     from airflow_provider_mlpipe.run import Interval
+    from airflow_provider_mlpipe.validation import Sifting
 
     Watch = Callable[[str], AbstractContextManager[Callable[[int], None]]]
     """Told what begins; gives what to call with the rows so far."""
@@ -115,8 +115,7 @@ class Pipeline:
             MlpipeError: as each stage says.
         """
         watch = watch or _unwatched
-        inputs = {role: self._ingest(role, watch) for role in self.sources}
-        self._validate(inputs, watch)
+        inputs = self._validate({role: self._ingest(role, watch) for role in self.sources}, watch)
         features = self._extract(inputs, watch)
         self._materialize(features, watch)
         return self.outcome
@@ -141,31 +140,32 @@ class Pipeline:
         self.outcome.artifacts[source.name] = artifact.uri
         return artifact
 
-    def _validate(self, inputs: Mapping[str, Artifact], watch: Watch) -> None:
+    def _validate(self, inputs: Mapping[str, Artifact], watch: Watch) -> dict[str, Artifact]:
         """Judge all inputs before the first rejection counts, so that a user sees all that is wrong."""
         from airflow_provider_mlpipe import validation
 
-        rejections: list[DataRejectedError] = []
+        sifted: dict[str, Sifting] = {}
         for role, artifact in inputs.items():
             name, spent = self.sources[role].name, Stopwatch()
             with watch(f"validating {name}"):
-                verdict = validation.validate(artifact, self.rules[role], as_of=self.interval.end)
-            counts, rows = verdict.counts, artifact.manifest.rows
+                # Rules name each other's datasets as the roles do, and see what was passed on of those before.
+                others = {other: found.artifact for other, found in sifted.items()} | {
+                    other: found for other, found in inputs.items() if other != role and other not in sifted
+                }
+                related: dict[str, Any] = {"related": others} if self.rules[role].model.references else {}
+                sifting = validation.sift(
+                    artifact, self.rules[role], as_of=self.interval.end, root=self.root,
+                    run=self._run_of(f"validate.{name}"), **related,
+                )  # fmt: skip
+            sifted[role] = sifting
+            counts, rows, kept = sifting.counts, artifact.manifest.rows, sifting.artifact.manifest.rows
             found = f"{_counted(counts['errors'], 'error')}, {_counted(counts['warnings'], 'warning')}"
-            word = "passed" if verdict.passed else "rejected"
-            self._note("validate", name, rows, rows if verdict.passed else 0, f"{word}: {found}", spent)
-            self.outcome.reports[name] = verdict.report
-            try:
-                verdict.raise_if_blocked()
-            except DataRejectedError as error:
-                rejections.append(error)
-        if len(rejections) > 1:
-            hint = rejections[0].hint
-            raise DataRejectedError(
-                "\n".join(error.message for error in rejections), hint=hint, datasets=[e.fields for e in rejections]
-            )
-        if rejections:
-            raise rejections[0]
+            taken = f", {counts['rows_quarantined']} quarantined" if sifting.quarantine else ""
+            word = "passed" if sifting.passed else "rejected"
+            self._note("validate", name, rows, kept if sifting.passed else 0, f"{word}: {found}{taken}", spent)
+            self.outcome.reports[name] = sifting.first.report
+        validation.raise_if_any_blocked(sifted.values())
+        return {role: sifting.artifact for role, sifting in sifted.items()}
 
     def _extract(self, inputs: Mapping[str, Artifact], watch: Watch) -> Artifact:
         from airflow_provider_mlpipe import feature_extraction

@@ -14,27 +14,26 @@ from airflow_provider_mlpipe.cli.options import (
     IntervalStart,
     Json,
     Root,
+    common_interval,
     interval_of,
     open_artifact,
     pairs,
     storage,
 )
 from airflow_provider_mlpipe.cli.results import results, table
-from airflow_provider_mlpipe.errors import ConfigError, DataRejectedError
-from airflow_provider_mlpipe.run import Interval, Run, instant
+from airflow_provider_mlpipe.cli.validation import validate
+from airflow_provider_mlpipe.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from rich.console import Console
 
     from airflow_provider_mlpipe.artifacts import Artifact
-    from airflow_provider_mlpipe.validation import Verdict
 
 __all__ = ["add_to"]
 
 IngestionConfig = Annotated[Path, typer.Option("--config", help="The ingestion file.")]
-ValidationConfig = Annotated[Path, typer.Option("--config", help="The validation file.")]
 FeatureConfig = Annotated[Path, typer.Option("--config", help="The feature file.")]
 
 
@@ -71,42 +70,6 @@ def ingest(
         out.emit(_described(artifact), lambda console: _show(artifact, artifact.manifest.metrics, console))
 
 
-def validate(
-    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="The artifact's URI or folder.")],
-    config: ValidationConfig = Path("config/validation_config.yaml"),
-    dataset: Annotated[
-        str | None, typer.Option(help="The rules' name in the file; the artifact's dataset if absent.")
-    ] = None,
-    as_of: AsOf = None,
-    as_json: Json = False,
-) -> int:
-    """Judge an artifact by the rules of a dataset; leaves suite, verdict and report beside the data.
-
-    Exits with 1 if a rule of severity ERROR failed. --as-of is the end of the artifact's own interval if absent.
-    """
-    from airflow_provider_mlpipe import config as configs
-    from airflow_provider_mlpipe import validation
-
-    with results(as_json=as_json) as out:
-        opened = open_artifact(artifact)
-        rules = configs.dataset_rules(config, dataset or opened.manifest.dataset)
-        moment = instant(as_of) if as_of is not None else _interval([opened]).end
-        with out.progress(f"validating {rules.name}"):
-            verdict = validation.validate(opened, rules, as_of=moment)
-        document = _judged(verdict, rules.name)
-        if not verdict.passed and as_json:
-            out.emit({**document, "error": _rejection(verdict)}, lambda _console: None)
-            return DataRejectedError.exit_code
-
-        def people(console: Console) -> None:
-            console.print(verdict.summary(), markup=False)
-            console.print(f"report: {verdict.report}", markup=False)
-
-        verdict.raise_if_blocked()
-        out.emit(document, people)
-    return 0
-
-
 def extract(
     feature_set: Annotated[str, typer.Argument(metavar="SET", help="The feature set's name in the file.")],
     config: FeatureConfig = Path("config/feature_config.yaml"),
@@ -125,7 +88,7 @@ def extract(
     with results(as_json=as_json) as out:
         settings = configs.feature_set(config, feature_set)
         opened = {role: open_artifact(uri) for role, uri in pairs(inputs, option="--input").items()}
-        interval = interval_of(as_of) or _interval(opened.values())
+        interval = interval_of(as_of) or common_interval(opened.values())
         run = Run(task_id=f"extract.{feature_set}", interval=interval)
         with out.progress(f"extracting {feature_set}"):
             made = feature_extraction.extract(settings, opened, root=storage(root), run=run, as_of=interval.end)
@@ -166,39 +129,6 @@ def materialize(
             console.print(f"{done.view}: {done.rows} rows online, {found}", markup=False)
 
         out.emit(document, people)
-
-
-def _interval(artifacts: Iterable[Artifact]) -> Interval:
-    """Return the interval that the artifacts have in common.
-
-    Raises:
-        ConfigError: they have none, or not the same.
-    """
-    found = {tuple(artifact.manifest.run.get("interval") or ()) for artifact in artifacts}
-    if len(found) != 1 or not (ends := found.pop()):
-        problem = "the artifacts come from different intervals" if len(found) > 1 else "the artifact tells no interval"
-        raise ConfigError.invalid(where="--as-of", key="as_of", problem=problem, hint="Give --as-of TIME.")
-    return Interval(start=ends[0], end=ends[1])
-
-
-def _judged(verdict: Verdict, dataset: str) -> dict[str, Any]:
-    return {
-        "passed": verdict.passed,
-        "dataset": dataset,
-        "artifact": verdict.artifact.uri,
-        "report": verdict.report,
-        "counts": dict(verdict.counts),
-        "verdict": verdict.artifact.verdict(),
-        "summary": verdict.summary(),
-    }
-
-
-def _rejection(verdict: Verdict) -> dict[str, Any]:
-    try:
-        verdict.raise_if_blocked()
-    except DataRejectedError as error:
-        return error.as_dict()
-    return {}
 
 
 def _described(artifact: Artifact) -> dict[str, Any]:

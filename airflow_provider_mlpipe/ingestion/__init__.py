@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_mlpipe.ingestion.adoption import adopt
     from airflow_provider_mlpipe.ingestion.connection import Connection
     from airflow_provider_mlpipe.ingestion.jobs import (
         APIIngestion,
@@ -29,10 +30,11 @@ __all__ = [
     "FileIngestion",
     "IngestionConfig",
     "IngestionMetrics",
+    "adopt",
     "ingest",
 ]
 
-_HOMES = {"Connection": "connection", "ingest": "pipeline"}
+_HOMES = {"adopt": "adoption", "Connection": "connection", "ingest": "pipeline"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name

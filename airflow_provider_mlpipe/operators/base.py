@@ -55,8 +55,8 @@ class MlpipeOperator(BaseOperator):
         self.artifact_root = artifact_root
         self.artifact_conn_id = artifact_conn_id
 
-    def execute(self, context: Context) -> str:
-        """Run the stage and return the artifact's URI, which Airflow keeps as ``return_value``.
+    def execute(self, context: Context) -> str | dict[str, str]:
+        """Run the stage and return the artifact's URI (of several, by name), which Airflow keeps as ``return_value``.
 
         Raises:
             AirflowFailException: a retry would change nothing; the cause is chained.
@@ -66,7 +66,7 @@ class MlpipeOperator(BaseOperator):
         with airflow_failures():
             return self.run_stage(self._job(context))
 
-    def run_stage(self, job: Job) -> str:
+    def run_stage(self, job: Job) -> str | dict[str, str]:
         """Call the stage function and return the URI of the artifact."""
         raise NotImplementedError
 

@@ -57,6 +57,19 @@ class Job:
 
         return Artifact.open(str(uri), self.options)
 
+    def adopt(self, uri: ArtifactUri, dataset: str) -> Artifact:
+        """Open an artifact, or make one of files that no task published; `dataset` is what it is called then."""
+        from airflow_provider_mlpipe.artifacts import Artifact
+        from airflow_provider_mlpipe.errors import ArtifactNotFoundError
+        from airflow_provider_mlpipe.ingestion import adopt
+
+        try:
+            return Artifact.open(str(uri), self.options)
+        except ArtifactNotFoundError:
+            if not dataset:
+                raise
+        return adopt(str(uri), dataset=dataset, root=self.root, run=self.run)
+
     def push(self, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Push a small value to XCom under a key of its own."""
         self.context["ti"].xcom_push(key=key, value=value)

@@ -5,8 +5,8 @@ Importing this package is light; Great Expectations is imported when `validate` 
 
 from __future__ import annotations
 
-from airflow_provider_mlpipe.validation.sifting import Sifting, sift
+from airflow_provider_mlpipe.validation.sifting import Sifting, raise_if_any_blocked, sift, sift_all
 from airflow_provider_mlpipe.validation.stage import validate
 from airflow_provider_mlpipe.validation.verdict import RuleResult, Verdict
 
-__all__ = ["RuleResult", "Sifting", "Verdict", "sift", "validate"]
+__all__ = ["RuleResult", "Sifting", "Verdict", "raise_if_any_blocked", "sift", "sift_all", "validate"]

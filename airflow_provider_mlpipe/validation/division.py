@@ -18,7 +18,9 @@ from airflow_provider_mlpipe.run import Interval, Run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from airflow_provider_mlpipe.artifacts import Artifact, Input, Storage
     from airflow_provider_mlpipe.validation.frame import Frame
@@ -179,7 +181,9 @@ def _free(name: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _judged(frame: Frame, artifact: Artifact, breaking: Sequence[Breaking]) -> Iterator[tuple[_Placed, Any, Any]]:
+def _judged(
+    frame: Frame, artifact: Artifact, breaking: Sequence[Breaking]
+) -> Iterator[tuple[_Placed, NDArray[np.int64], NDArray[np.bool_]]]:
     """Yield every batch with the indices of its bad rows, and with which rules each of those breaks."""
     import numpy as np
 
@@ -199,7 +203,7 @@ class _Placed:
     start: int
 
 
-def _without(placed: _Placed, indices: Any) -> pa.RecordBatch:  # noqa: ANN401 - a numpy array
+def _without(placed: _Placed, indices: NDArray[np.int64]) -> pa.RecordBatch:
     """Return the batch without some rows."""
     import numpy as np
     import pyarrow as pa
@@ -213,10 +217,10 @@ def _without(placed: _Placed, indices: Any) -> pa.RecordBatch:  # noqa: ANN401 -
 
 def _with_reasons(
     placed: _Placed,
-    indices: Any,
-    broken: Any,
+    indices: NDArray[np.int64],
+    broken: NDArray[np.bool_],
     breaking: Sequence[Breaking],
-    schema: pa.Schema,  # noqa: ANN401
+    schema: pa.Schema,
 ) -> pa.RecordBatch:
     """Return the bad rows of a batch, each with its position and its reasons."""
     import pyarrow as pa
@@ -240,7 +244,7 @@ class _Bad:
         self._positions, self._broken = self._empty
         self._batches: Iterator[pa.RecordBatch] = iter(_bad_rows(frame, artifact, breaking))
 
-    def before(self, end: int) -> tuple[Any, Any]:
+    def before(self, end: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the positions below `end` that were not yet returned, and a matrix of the rules that they break."""
         import numpy as np
 

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.artifacts import Storage
 from airflow_provider_mlpipe.artifacts.artifact import REPORT, VERDICT
 from airflow_provider_mlpipe.engines import DuckDBEngine
 from airflow_provider_mlpipe.errors import DataRejectedError, redact
@@ -25,16 +26,16 @@ from airflow_provider_mlpipe.validation.stage import validate
 from airflow_provider_mlpipe.validation.wording import plural, share
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from airflow_provider_mlpipe.artifacts import Artifact, Storage
+    from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.config import Configured, DatasetRules
     from airflow_provider_mlpipe.engines import DuckDBSettings
     from airflow_provider_mlpipe.validation.division import Breaking
     from airflow_provider_mlpipe.validation.verdict import RuleResult, Verdict
 
-__all__ = ["Sifting", "sift"]
+__all__ = ["Sifting", "raise_if_any_blocked", "sift", "sift_all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class Sifting:
 
     def summary(self) -> str:
         """Return what became of it for a log: the verdict as it came, then what was taken out and judged again."""
-        lines = [self.first.summary()]
+        lines = [self.first.summary("QUARANTINED" if self.division is not None else "")]
         if self.division is not None and self.clean is not None:
             taken, where = plural(self.division.rows, "row"), redact(self.division.quarantine.uri)
             lines += [f"{taken} went to quarantine: {where}", f"What is left: {self.clean.summary()}"]
@@ -110,7 +111,7 @@ def sift(
     rules: Configured[DatasetRules],
     *,
     as_of: datetime,
-    root: Storage,
+    root: Storage | None = None,
     run: Run | None = None,
     engine: DuckDBSettings | None = None,
     **choices: Any,  # noqa: ANN401 - what `validate` takes besides
@@ -123,7 +124,7 @@ def sift(
         artifact: the rows.
         rules: the dataset's rules.
         as_of: the instant that freshness is measured against.
-        root: the artifact root, for the clean rows and the quarantine.
+        root: the artifact root, for the clean rows and the quarantine; that of `artifact` if absent.
         run: who does it.
         engine: what the computation may take.
         choices: passed on to `validate`.
@@ -144,13 +145,78 @@ def sift(
         if refusal := _refusal(first.results, breaking):
             return Sifting(first=first, counts=counts, refusal=refusal)
         try:
-            division = divide(frame, artifact, breaking, root=root, run=run or Run(task_id="validate"), most=most)
+            division = divide(
+                frame, artifact, breaking, root=root or root_of(artifact), run=run or Run(task_id="validate"), most=most
+            )
         except TooManyError as error:
             return Sifting(first=first, counts=counts, refusal=_too_many(error.rows, artifact, rules))
     clean = validate(division.clean, rules, as_of=as_of, engine=engine, **choices)
     _tell(first, division, clean)
     counts["rows_quarantined"] = division.rows
     return Sifting(first=first, clean=clean, division=division, counts=counts)
+
+
+def sift_all(
+    artifacts: Mapping[str, Artifact],
+    rules: Mapping[str, Configured[DatasetRules]],
+    *,
+    as_of: datetime,
+    root: Storage | None = None,
+    run: Run | None = None,
+    engine: DuckDBSettings | None = None,
+    related: Mapping[str, Artifact] | None = None,
+    **choices: Any,  # noqa: ANN401 - what `validate` takes besides
+) -> dict[str, Sifting]:
+    """Sift several artifacts, each by the rules of its name, in the order given, and each to the end.
+
+    They may refer to one another, by name. What was passed on of an artifact is what those after it refer to: first the
+    users, then what they did.
+
+    Args:
+        artifacts: by name.
+        rules: by the same names.
+        as_of: the instant that freshness is measured against.
+        root: the artifact root; that of each artifact if absent.
+        run: who does it.
+        engine: what the computation may take.
+        related: other artifacts that rules refer to, by name.
+        choices: passed on to `validate`.
+    """
+    known = {**(related or {}), **artifacts}
+    sifted: dict[str, Sifting] = {}
+    for name, artifact in artifacts.items():
+        others = {other: found for other, found in known.items() if other != name}
+        given = {**choices, "related": others} if rules[name].model.references else choices
+        sifted[name] = sift(artifact, rules[name], as_of=as_of, root=root, run=run, engine=engine, **given)
+        if sifted[name].passed:
+            known[name] = sifted[name].artifact
+    return sifted
+
+
+def raise_if_any_blocked(sifted: Iterable[Sifting]) -> None:
+    """Do nothing if all may pass, else say of all that may not why.
+
+    Raises:
+        DataRejectedError: at least one may not.
+    """
+    rejections = []
+    for each in sifted:
+        try:
+            each.raise_if_blocked()
+        except DataRejectedError as error:
+            rejections.append(error)
+    if len(rejections) == 1:
+        raise rejections[0]
+    if rejections:
+        message = "\n".join(error.message for error in rejections)
+        raise DataRejectedError(message, hint=rejections[0].hint, datasets=[error.fields for error in rejections])
+
+
+def root_of(artifact: Artifact) -> Storage:
+    """Return the artifact root that an artifact lies in; its own folder if it was moved to a place of another shape."""
+    manifest, place = artifact.manifest, artifact.place
+    tail = f"/{manifest.dataset}/{manifest.stage}/{manifest.partition}"
+    return Storage(place.uri.removesuffix(tail) or "/", place.options)
 
 
 def _breaking(

@@ -124,9 +124,13 @@ class Verdict:
         """Whether no rule of severity ERROR failed."""
         return not any(result.blocks for result in self.results)
 
-    def summary(self) -> str:
-        """Return the verdict for a log: a line of counts, then what failed, then what was skipped."""
-        return report_text(self.dataset, self.results, self.counts)
+    def summary(self, state: str = "") -> str:
+        """Return the verdict for a log: a line of counts, then what failed, then what was skipped.
+
+        Args:
+            state: what became of the data, if neither passed nor blocked says it.
+        """
+        return report_text(self.dataset, self.results, self.counts, state=state)
 
     def raise_if_blocked(self) -> None:
         """Do nothing if the data may pass.
@@ -151,11 +155,13 @@ class Verdict:
         )
 
 
-def report_text(dataset: str, results: tuple[RuleResult, ...], counts: Metrics, *, complete: bool = False) -> str:
+def report_text(
+    dataset: str, results: tuple[RuleResult, ...], counts: Metrics, *, complete: bool = False, state: str = ""
+) -> str:
     """Return a validation in words, failures first; rules that held are listed only if `complete`."""
     good = not any(result.blocks for result in results)
     head = (
-        f"{dataset}: {'PASSED' if good else 'BLOCKED'}, "
+        f"{dataset}: {state or ('PASSED' if good else 'BLOCKED')}, "
         f"{counts['passed']} of {plural(counts['total_checks'], 'rule')} held, {plural(counts['errors'], 'error')}, "
         f"{plural(counts['warnings'], 'warning')}, {counts['skipped']} skipped; "
         f"{plural(counts['rows_validated'], 'row')}"

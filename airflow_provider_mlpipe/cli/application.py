@@ -24,6 +24,7 @@ from airflow_provider_mlpipe.cli import (
     online,
     profiling,
     stages,
+    suites,
     training,
     whole,
 )
@@ -50,7 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (configuration, stages, profiling, inspection, online, features, feast, training, whole):
+for room in (configuration, stages, profiling, suites, inspection, online, features, feast, training, whole):
     room.add_to(app)
 
 

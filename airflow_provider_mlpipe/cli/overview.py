@@ -9,11 +9,14 @@ from airflow_provider_mlpipe.config.document import Document, Path_, load
 from airflow_provider_mlpipe.config.features import RESERVED, FeatureSet, FeatureStore
 from airflow_provider_mlpipe.config.files import Configured
 from airflow_provider_mlpipe.config.ingestion import IngestionFile, Source
-from airflow_provider_mlpipe.config.section import parse
+from airflow_provider_mlpipe.config.rules import Rule
+from airflow_provider_mlpipe.config.section import Section, parse
 from airflow_provider_mlpipe.config.validation import DatasetRules
 from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["Holding", "Overview", "kind_of", "overview"]
@@ -66,6 +69,7 @@ def overview(path: Path) -> Overview:
     for path_, model in _parts(document, found.kind):
         try:
             read = parse(model, document, path_)
+            _check_rules(read, document, path_)
         except ConfigError as error:
             found.problems.extend(error.fields.get("problems") or [str(error)])
             continue
@@ -143,19 +147,35 @@ def _summary(model: Any) -> str:  # noqa: ANN401 - any of the models
     return _source(model)
 
 
+def _check_rules(model: Any, document: Document, path: Path_) -> None:  # noqa: ANN401 - any of the models
+    """Read what the models alone do not: expressions, patterns, bounds, references of rules.
+
+    Raises:
+        ConfigError: a rule that no data could make sense of.
+    """
+    if isinstance(model, DatasetRules):
+        from airflow_provider_mlpipe.validation.rules import rules_of
+
+        rules_of(Configured(name=str(path[-1]), model=model, document=document, path=path), instant("1970-01-01"))
+
+
 def _rules(model: DatasetRules) -> str:
-    rules = [
-        *model.columns.values(),
-        *model.required_columns,
-        *model.unique_columns,
-        *model.range_constraints.values(),
-        *model.categorical_constraints.values(),
-        *model.distribution.values(),
-        *([model.freshness] if model.freshness else []),
-    ]
+    rules = list(_stated(model))
     by_severity = {name: sum(rule.severity == name for rule in rules) for name in ("ERROR", "WARNING", "INFO")}
     counted = ", ".join(f"{number} {name}" for name, number in by_severity.items() if number)
     return f"{len(rules)} rules: {counted}" if rules else "no rules"
+
+
+def _stated(value: Any) -> Iterator[Rule]:  # noqa: ANN401 - a model, or what stands in its fields
+    """Yield every rule at or below a value."""
+    if isinstance(value, Rule):
+        yield value
+    elif isinstance(value, Section):
+        for name in type(value).model_fields:
+            yield from _stated(getattr(value, name))
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _stated(each)
 
 
 def _source(model: Any) -> str:  # noqa: ANN401 - one of the sources

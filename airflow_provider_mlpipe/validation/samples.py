@@ -75,6 +75,8 @@ def json_clean(value: Any) -> Any:  # noqa: ANN401 - what DuckDB or pyarrow hand
     >>> json_clean(float("inf")), json_clean(Decimal("1.50")), json_clean("2026-01-14T02:00:00+00")
     ('Infinity', '1.50', '2026-01-14T02:00:00Z')
     """
+    if type(value).__module__ == "numpy":
+        value = value.item()  # GX's results hold some
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     if isinstance(value, str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ from airflow_provider_mlpipe.errors import ArtifactError, ConfigError, MlpipeErr
 from airflow_provider_mlpipe.observability import Metrics, Stopwatch
 from airflow_provider_mlpipe.reporting import render
 from airflow_provider_mlpipe.run import instant
+from airflow_provider_mlpipe.validation.documents import as_json
 from airflow_provider_mlpipe.validation.frame import Frame
 from airflow_provider_mlpipe.validation.freshness import hours_before
 from airflow_provider_mlpipe.validation.gx.stock import excess, second_opinion
@@ -23,7 +23,6 @@ from airflow_provider_mlpipe.validation.library import load_great_expectations
 from airflow_provider_mlpipe.validation.masking import Masking
 from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
 from airflow_provider_mlpipe.validation.rules import Fresh, Surroundings, rules_of
-from airflow_provider_mlpipe.validation.samples import json_clean
 from airflow_provider_mlpipe.validation.scan import Scan
 from airflow_provider_mlpipe.validation.verdict import RuleResult, Verdict, in_report_order
 
@@ -91,9 +90,9 @@ def validate(
     verdict = Verdict(artifact=artifact, dataset=rules.name, results=results, counts=counts, report=report)
     summary = _summary(verdict, rules, as_of, listed, scan.columns.values(), masking)
     summary |= illustration(artifact, results, as_of=as_of, sensitive=rules.model.sensitive)
-    artifact.write_beside(SUITE, _json(masking.suite(judgement.suite)))
+    artifact.write_beside(SUITE, as_json(masking.suite(judgement.suite)))
     artifact.write_beside(REPORT, render(summary).encode())
-    artifact.write_beside(VERDICT, _json(masking.validation(judgement.document({"mlpipe": summary}))))
+    artifact.write_beside(VERDICT, as_json(masking.validation(judgement.document({"mlpipe": summary}))))
     logger.info("validated %s: %s", redact(artifact.uri), "passed" if verdict.passed else "blocked")
     return verdict
 
@@ -181,7 +180,7 @@ def _freshness(rule: Fresh, verdict: Verdict) -> dict[str, Any]:
     """Return the age of the newest value and its limit, for a gauge."""
     result = next(result for result in verdict.results if result.rule_id == rule.rule_id)
     newest = result.observed
-    age = None if newest is None else round(hours_before(instant(newest), rule.as_of), 2)
+    age = None if newest is None else round(hours_before(instant(newest), rule.as_of), 4)
     facts = {"column": rule.column, "newest": newest, "age_hours": age, "max_age_hours": rule.max_age_hours}
     return {**facts, "held": result.passed}
 
@@ -192,19 +191,6 @@ def _command(verdict: Verdict, rules: Configured[DatasetRules], as_of: datetime)
         return ""
     words = ["mlpipe", "validate", redact(verdict.artifact.uri), "--config", rules.document.name]
     return shlex.join([*words, "--dataset", rules.name, "--as-of", as_of.isoformat()])
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(_clean(document), indent=1, ensure_ascii=False, allow_nan=False).encode()
-
-
-def _clean(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
-    """Return `value` without what JSON has no word for: infinities, NaN, tuples."""
-    if isinstance(value, dict):
-        return {str(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_clean(item) for item in value]
-    return json_clean(value)
 
 
 def _mapped(error: Exception, artifact: Artifact, masking: Masking) -> Exception:

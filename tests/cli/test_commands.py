@@ -37,7 +37,7 @@ HEAVY = {
 def test_the_commands_are_those_that_are_promised():
     assert NAMES == [
         "artifact", "check", "extract", "feast apply", "feast export", "ingest", "materialize", "online read",
-        "online rollback", "run", "sample", "schema", "training-set", "validate",
+        "online rollback", "run", "sample", "schema", "suite export", "training-set", "validate",
     ]  # fmt: skip
 
 

@@ -93,20 +93,29 @@ def second_opinion(frame: Frame, rules: Sequence[Rule], findings: Mapping[str, F
         rules: the rules.
         findings: of the scan, by rule id.
     """
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    asked = []
-    for rule in rules:
-        found = findings[rule.rule_id]
-        core = get_expectation_impl(rule.expectation()[0]).__module__.startswith("great_expectations.")
-        if core and not found.skipped and not found.problem and found.result is None:
-            asked.append(rule)
+    able = [rule for rule in rules if not _is_settled(findings[rule.rule_id])]
+    asked = [rule for rule in able if _is_gx(rule)]
     together = [rule for rule in asked if not (rule.kind == "expectation" and getattr(rule, "condition", None))]
     opinions = find_on_pandas(frame, together, list(frame.names)) if together else {}
     for rule in asked:
         if rule.rule_id not in opinions:
             opinions |= find_on_pandas(frame, [rule], list(frame.names), getattr(rule, "selected")(frame))  # noqa: B009
     return {rule.rule_id: _merged(rule, findings[rule.rule_id], opinions.get(rule.rule_id)) for rule in rules}
+
+
+def _is_settled(found: Finding) -> bool:
+    """Whether there is nothing to ask, or the answer is here already."""
+    return bool(found.skipped or found.problem or found.result is not None)
+
+
+def _is_gx(rule: Rule) -> bool:
+    """Whether Great Expectations itself has an expectation that says the whole rule."""
+    from airflow_provider_mlpipe.validation.suite import expectation_of
+
+    expectation = expectation_of(rule)
+    told = expectation.meta["mlpipe"]
+    own = not type(expectation).__module__.startswith("great_expectations.")
+    return not own and (rule.kind == "expectation" or not told.get("gx_ignores_condition"))
 
 
 def _merged(rule: Rule, found: Finding, opinion: Finding | None) -> Finding:

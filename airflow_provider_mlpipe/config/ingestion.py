@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta  # noqa: TC003 - pydantic reads annotations at run time
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 from airflow_provider_mlpipe.config.rest import Auth, Paginator, Rate, Size  # noqa: TC001 - pydantic reads them
 from airflow_provider_mlpipe.config.section import Length, Section
@@ -18,6 +18,7 @@ __all__ = [
     "FileSource",
     "Incremental",
     "IngestionFile",
+    "SchemaContract",
     "Source",
 ]
 
@@ -57,6 +58,36 @@ class Deduplicate(Section):
     order_by: list[str] = []
 
 
+class SchemaContract(Section):
+    """What becomes of a schema that is not that of the newest earlier run. Every change is logged in any case.
+
+    Attributes:
+        new_columns: ``evolve`` publishes the column, ``freeze`` refuses the source, ``discard_value`` leaves the column
+            out, ``discard_row`` also sends rows that have a value in it to the quarantine.
+        missing_columns: ``evolve`` publishes without the column, ``freeze`` refuses the source, ``fill`` publishes
+            nulls in its place.
+        types: ``evolve`` publishes the new type, ``freeze`` refuses the source; ``discard_row`` and ``discard_value``
+            keep the old type: a row, or only the value, that it cannot hold exactly goes.
+    """
+
+    new_columns: Literal["evolve", "freeze", "discard_row", "discard_value"] = "evolve"
+    missing_columns: Literal["evolve", "freeze", "fill"] = "evolve"
+    types: Literal["evolve", "freeze", "discard_row", "discard_value"] = "evolve"
+
+
+_Mode = Literal["evolve", "freeze", "discard_row", "discard_value"]
+
+
+def _mode_short(value: Any) -> Any:  # noqa: ANN401 - whatever stands in the YAML
+    if not isinstance(value, str):
+        return value
+    missing = "fill" if value.startswith("discard") else value
+    return {"new_columns": value, "missing_columns": missing, "types": value}
+
+
+ColumnWord = Annotated[str, Field(pattern=r"^(string|int|float|bool|timestamp|date|time|binary|decimal\(\d+, ?\d+\))$")]
+
+
 class _Source(Section):
     """What every source has.
 
@@ -65,6 +96,12 @@ class _Source(Section):
         required_columns: columns that the source must have, after mapping. (That they hold no nulls is validation's.)
         columns: mapping ``ours: theirs``; ``ours: null`` adds a column of nulls that the source does not have.
             Columns that are not named keep their own names.
+        types: the type of a column, by our name for it: string, int, float, bool, timestamp (UTC), date, time, binary
+            or decimal(precision,scale). Text is read as what it writes; a row with a value that does not fit goes to
+            the quarantine.
+        schema_contract: what becomes of a schema that changed since the last run; a word alone (``evolve``, ``freeze``,
+            ``discard_row``, ``discard_value``) stands for all kinds of change.
+        max_error_rate: the share of the rows read that may go to the quarantine; with more, nothing is published.
         batch_size: rows to fetch at a time; a hint.
         incremental: read a stretch of time instead of everything.
         deduplicate: keep the latest row per key.
@@ -73,6 +110,11 @@ class _Source(Section):
     dataset: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_\-]+$")
     required_columns: list[str] = []
     columns: dict[str, str | None] = {}
+    types: dict[str, ColumnWord] = {}
+    schema_contract: Annotated[
+        SchemaContract, BeforeValidator(_mode_short, json_schema_input_type=_Mode | SchemaContract)
+    ] = SchemaContract()
+    max_error_rate: float = Field(default=1.0, ge=0, le=1)
     batch_size: PositiveInt = 10_000
     incremental: Incremental | None = None
     deduplicate: Deduplicate | None = None

@@ -1,34 +1,47 @@
-"""What the configuration promises of a source's columns: their names, which must be there, which are added."""
+"""What the configuration promises of a source's columns: names, types, which must be there, which may change."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from airflow_provider_mlpipe.artifacts.writer import plain_batch, plain_schema
 from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError
+from airflow_provider_mlpipe.ingestion.casting import arrow_type, cast
+from airflow_provider_mlpipe.ingestion.evolution import Evolution
+from airflow_provider_mlpipe.ingestion.stream import Rejected
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_provider_mlpipe.config import Configured, Source
+    from airflow_provider_mlpipe.ingestion.evolution import Accepted
 
 __all__ = ["Contract"]
 
 
 class Contract:
-    """Renames a source's columns to ours and checks that what is required is there.
+    """Gives a source's columns our names and types and checks that what is required is there.
 
     Args:
         source: the configured source.
         schema: what it gives, by its own names.
         location: where it is, for messages.
+        accepted: the schema that was last published; None if none was.
+
+    Attributes:
+        schema: what is published.
+        changes: how the source differs from `accepted`, in words.
 
     Raises:
-        SourceRejectedError: a column that is required, mapped, or a key is missing, or a name appears twice.
+        SourceRejectedError: a column that is required, mapped, typed, or a key is missing, a name appears twice, or
+            the schema changed where it may not.
         ConfigError: the mapping gives one name to two columns.
     """
 
-    def __init__(self, source: Configured[Source], schema: pa.Schema, location: str) -> None:
+    def __init__(
+        self, source: Configured[Source], schema: pa.Schema, location: str, accepted: Accepted | None = None
+    ) -> None:
         import pyarrow as pa
 
         self._source, self._location = source, location
@@ -46,16 +59,50 @@ class Contract:
         self._added = [ours for ours, their in mapping.items() if their is None]
         fields = [pa.field(ours, schema.field(their).type) for ours, their in pairs]
         # A column that the source does not have has no type either.
-        self.schema: pa.Schema = pa.schema(fields + [pa.field(name, pa.null()) for name in self._added])
-        self._require([*source.model.required_columns, *self._keys()], list(self.schema.names))
+        mapped = pa.schema(fields + [pa.field(name, pa.null()) for name in self._added])
+        self._require([*source.model.required_columns, *source.model.types, *self._keys()], list(mapped.names))
+        self._mapped = plain_schema(mapped)
+        self._types = {name: arrow_type(word) for name, word in source.model.types.items()}
+        typed = pa.schema([pa.field(item.name, self._types.get(item.name, item.type)) for item in self._mapped])
+        named = {*mapping, *source.model.required_columns, *source.model.types, *self._keys()}
+        self._evolution = Evolution(source, typed, accepted, location=location, named=named)
+        self._typed, self.changes = typed, self._evolution.changes
+        self.schema: pa.Schema = self._evolution.schema
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows of `batch` under our names."""
+    @property
+    def discarded(self) -> dict[str, int]:
+        """How many values became null by ``types: discard_value``, by column."""
+        return dict(self._evolution.discarded)
+
+    def apply(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Rejected]]:
+        """Return the rows of `batch` under our names and in our types, and those that do not fit."""
         import pyarrow as pa
 
         columns = [batch.column(position) for position in self._positions]
         columns += [pa.nulls(batch.num_rows)] * len(self._added)
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+        mapped = plain_batch(pa.RecordBatch.from_arrays(columns, names=self._mapped.names))
+        bad: dict[int, str] = {}
+        typed = mapped
+        if self._types:
+            typed, bad = self._cast(mapped)
+        result, more = self._evolution.apply(typed)
+        bad = more | bad
+        if not bad:
+            return result, []
+        rows = {position: mapped.slice(position, 1).to_pylist()[0] for position in bad}
+        rejected = [Rejected(bad[position], rows[position], rule="contract") for position in sorted(bad)]
+        return result.filter(pa.array([position not in bad for position in range(batch.num_rows)])), rejected
+
+    def _cast(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[int, str]]:
+        import pyarrow as pa
+
+        columns, bad = [], dict[int, str]()
+        for item, column in zip(self._typed, batch.columns, strict=True):
+            fitted, misfits = cast(column, item.type) if item.name in self._types else (column, {})
+            for position, reason in misfits.items():
+                bad.setdefault(position, f"{item.name}: {reason}")
+            columns.append(fitted)
+        return pa.RecordBatch.from_arrays(columns, schema=self._typed), bad
 
     def _keys(self) -> list[str]:
         deduplicate = self._source.model.deduplicate

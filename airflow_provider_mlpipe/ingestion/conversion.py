@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-__all__ = ["ISO_DATE", "ISO_TIME", "ColumnType", "as_text", "convert", "schema_of", "timestamp"]
+__all__ = [
+    "ISO_DATE",
+    "ISO_TIME",
+    "ColumnType",
+    "as_text",
+    "convert",
+    "convert_one_by_one",
+    "schema_of",
+    "timestamp",
+]
 
 ISO_DATE = r"\d{4}-\d{2}-\d{2}"
 ISO_TIME = ISO_DATE + r"[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?"
@@ -75,7 +84,7 @@ def convert(columns: Sequence[ColumnType], values: Mapping[str, Sequence[Any]], 
             continue
         array = None if column.text or column.fit else _together(column.kind, found)
         if array is None:
-            array, failures = _one_by_one(column, found)
+            array, failures = convert_one_by_one(column, found)
             for position, reason in failures.items():
                 bad.setdefault(position, f"{column.name}: {reason}")
         arrays.append(array)
@@ -128,8 +137,8 @@ def _exact_cast(found: pa.DataType, wanted: pa.DataType) -> bool:
     return bool(types.is_date(found) and types.is_timestamp(wanted))
 
 
-def _one_by_one(column: ColumnType, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
-    """Convert value by value; the bad ones become null and are reported by position."""
+def convert_one_by_one(column: ColumnType, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
+    """Convert value by value; the bad ones become null, and by position comes why."""
     import pyarrow as pa
 
     exact = column.fit or (as_text if column.text else _exact(column.kind))

@@ -127,7 +127,7 @@ def _texts(file: SourceFile, rejected: list[Rejected] | None) -> Iterator[pa.Rec
     def refuse(row: Any) -> str:  # noqa: ANN401 - pyarrow.csv.InvalidRow
         if rejected is not None:
             reason = f"{file.name}: a line with {row.actual_columns} fields instead of {row.expected_columns}"
-            rejected.append(Rejected(reason, {"line": row.text}))
+            rejected.append(Rejected(reason, {"line": row.text}, rule="line", position=file.name))
         return "skip"
 
     names = _header(file)

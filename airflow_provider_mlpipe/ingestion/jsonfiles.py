@@ -49,7 +49,8 @@ def _frame_of_lines(file: SourceFile, lines: list[tuple[int, bytes]], *, flat: b
             numbers.append(number)
         except ValueError as error:
             text = line.decode(errors="replace").rstrip("\r\n")
-            broken.append(Rejected(f"{file.name}:{number} is no JSON ({error})", {"line": text}))
+            at = f"{file.name}:{number}"
+            broken.append(Rejected(f"{at} is no JSON ({error})", {"line": text}, rule="line", position=at))
     frame = frame_of(records, lambda position: f"{file.name}:{numbers[position - 1]}", flat=flat)
     frame.rejected.extend(broken)
     return frame

@@ -9,7 +9,7 @@ import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.errors import SourceError
+from airflow_provider_mlpipe.errors import SourceError, SourceRejectedError
 from airflow_provider_mlpipe.ingestion.connection import Connection
 from airflow_provider_mlpipe.ingestion.contract import Contract
 from airflow_provider_mlpipe.ingestion.deduplication import Deduplicator
@@ -115,7 +115,8 @@ class _Flow:
         target: Target,
     ) -> None:
         self._source, self._stream, self._window = source, stream, window
-        self._contract = Contract(source, stream.schema, reader.location)
+        self._location = reader.location
+        self._contract = Contract(source, stream.schema, reader.location, target.accepted())
         self.writer = stack.enter_context(target.writer(self._contract.schema))
         self._quarantine = stack.enter_context(Quarantine(target.quarantine, always=target.has_quarantine()))
         rule = source.model.deduplicate
@@ -125,9 +126,9 @@ class _Flow:
     def take(self, chunk: Chunk) -> None:
         """Move one chunk on."""
         batch = chunk.batch if self._window is None else self._window.only(chunk.batch)
-        batch = self._contract.apply(batch)
+        batch, misfits = self._contract.apply(batch)
         window = self._window
-        rejected = [item for item in chunk.rejected if window is None or window.holds(item.row)]
+        rejected = [item for item in chunk.rejected if window is None or window.holds(item.row)] + misfits
         self._quarantine.add(rejected)
         self.read += batch.num_rows + len(rejected)
         self._good += batch.num_rows
@@ -150,6 +151,7 @@ class _Flow:
                 f"{failed} failed, {dropped} duplicates",
                 hint="Nothing was published. This is a fault of the provider: please report it.",
             )
+        self._refuse_too_many(failed)
         metrics = Metrics(
             records_read=self.read,
             records_written=self._written,
@@ -163,9 +165,24 @@ class _Flow:
             "window": None if self._window is None else self._window.as_list(),
             "quarantine": self._quarantine.publish(),
             "schema_detected": self._stream.detected,
+            "schema_changes": self._contract.changes,
+            "values_discarded": self._contract.discarded,
             **self._stream.details,
         }
         return metrics, details
+
+    def _refuse_too_many(self, failed: int) -> None:
+        limit = self._source.model.max_error_rate
+        if failed <= limit * self.read:
+            return
+        reasons = "; ".join(self._quarantine.reasons)
+        raise SourceRejectedError.refused(
+            source=self._source.name,
+            location=self._location,
+            problem=f"{failed:,} of {self.read:,} rows do not fit, more than max_error_rate = {limit:g}: {reasons}",
+            hint="Nothing was published. Repair the source or the declared types; or raise max_error_rate at "
+            f"{self._source.where('max_error_rate')}, and look at the quarantine.",
+        )
 
     def _write(self, batch: pa.RecordBatch) -> None:
         self._written += batch.num_rows

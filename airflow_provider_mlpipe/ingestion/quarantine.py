@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_provider_mlpipe.wording import MAX_SAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
@@ -20,10 +22,14 @@ ROWS_AT_A_TIME = 4096
 
 
 def quarantine_schema() -> pa.Schema:
-    """Return the columns of a quarantine: why, and the row as JSON text."""
+    """Return the columns of a quarantine: what was broken and why, where the source has the row, the row as JSON text.
+
+    The run stands in the manifest of the quarantine's artifact, like that of every artifact.
+    """
     import pyarrow as pa
 
-    return pa.schema([pa.field("reason", pa.string(), nullable=False), pa.field("row", pa.string(), nullable=False)])
+    names = ("rule", "reason", "position", "row")
+    return pa.schema([pa.field(name, pa.string(), nullable=name == "position") for name in names])
 
 
 class Quarantine:
@@ -32,6 +38,10 @@ class Quarantine:
     Args:
         place: opens a writer with `write` (a batch) and `publish`.
         always: publish even without rows, because an earlier attempt left some.
+
+    Attributes:
+        rows: how many there are.
+        reasons: the first few.
     """
 
     def __init__(self, place: Callable[[], AbstractContextManager[Any]], *, always: bool = False) -> None:
@@ -39,6 +49,7 @@ class Quarantine:
         self._writer: Any = None
         self._stack = ExitStack()
         self.rows = 0
+        self.reasons: list[str] = []
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -56,8 +67,10 @@ class Quarantine:
 
         for start in range(0, len(rejected), ROWS_AT_A_TIME):
             some = rejected[start : start + ROWS_AT_A_TIME]
-            columns = [pa.array([item.reason for item in some]), pa.array([row_text(item.row) for item in some])]
+            found = [(item.rule, item.reason, item.position or None, row_text(item.row)) for item in some]
+            columns = [pa.array(values, pa.string()) for values in zip(*found, strict=True)]
             self._open().write(pa.RecordBatch.from_arrays(columns, schema=quarantine_schema()))
+        self.reasons += [item.reason for item in rejected[: MAX_SAMPLES - len(self.reasons)]]
         self.rows += len(rejected)
 
     def publish(self) -> str | None:

@@ -52,7 +52,12 @@ def frame_of(records: Sequence[Any], where: Callable[[int], str], *, flat: bool 
     good = [record for record in records if isinstance(record, dict)]
     good = [flattened(record) for record in good] if flat else good
     rejected = [
-        Rejected(f"{where(position)} is a {type(record).__name__}, not an object", {"value": record})
+        Rejected(
+            f"{where(position)} is a {type(record).__name__}, not an object",
+            {"value": record},
+            rule="record",
+            position=where(position),
+        )
         for position, record in enumerate(records, 1)
         if not isinstance(record, dict)
     ]

@@ -16,10 +16,20 @@ __all__ = ["Chunk", "Reader", "Rejected", "Stream"]
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that does not fit the schema: why, and what it held."""
+    """A row that does not fit the schema.
+
+    Attributes:
+        reason: why, as a sentence.
+        row: what it held.
+        rule: what it broke: ``type`` (a value that its column cannot hold), ``record`` (no object), ``line`` (no row at
+            all) or ``contract`` (declared types, the schema contract).
+        position: where the source has it, e.g. ``users.csv:7``; empty if the source has no such thing.
+    """
 
     reason: str
     row: Mapping[str, Any]
+    rule: str = "type"
+    position: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_mlpipe.artifacts import MANIFEST, ArtifactWriter, Description
+from airflow_provider_mlpipe.artifacts import MANIFEST, Artifact, ArtifactWriter, Description
+from airflow_provider_mlpipe.artifacts.siblings import earlier_partitions
 from airflow_provider_mlpipe.artifacts.writer import ROW_GROUP_ROWS, plain_batch, plain_schema
-from airflow_provider_mlpipe.errors import PublishError
+from airflow_provider_mlpipe.errors import ArtifactError, PublishError, redact
+from airflow_provider_mlpipe.ingestion.evolution import Accepted
 from airflow_provider_mlpipe.ingestion.quarantine import quarantine_schema
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ArtifactTarget", "FileTarget", "Target"]
 
+LOOK_BACK = 10
+"""Partitions that are looked at for the last accepted schema: unpublished ones are rare."""
+
 
 class Target(Protocol):
     """Opens writers with ``write(batch)`` and ``publish(...)``."""
@@ -37,6 +42,9 @@ class Target(Protocol):
 
     def has_quarantine(self) -> bool:
         """Whether an earlier attempt left a quarantine there."""
+
+    def accepted(self) -> Accepted | None:
+        """Return the schema that was last published; None if there was none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +76,26 @@ class ArtifactTarget:
     def has_quarantine(self) -> bool:
         """Whether an earlier attempt published one."""
         return self.root.below(self._description("quarantine").folder).read(MANIFEST) is not None
+
+    def accepted(self) -> Accepted | None:
+        """Return the schema of the newest earlier partition that can be read."""
+        own = self._description("raw").folder
+        place = self.root.below(own.rpartition("/")[0])
+        interval = self.run.interval
+        before = None if interval is None or interval.empty else interval.start
+        try:
+            earlier = earlier_partitions(place, self.run.partition, before=before)
+        except OSError as error:
+            raise ArtifactError(
+                f"the earlier partitions in {redact(place.uri)} cannot be listed: {error}",
+                hint="Check that the storage is reachable; the run may be tried again.",
+            ) from error
+        for name in earlier[:LOOK_BACK]:
+            try:
+                return Accepted(Artifact.open(place.below(name).uri, self.root.options).schema, name)
+            except ArtifactError:  # a folder without a manifest: a run that never published
+                continue
+        return None
 
 
 @dataclass(frozen=True)
@@ -104,6 +132,10 @@ class FileTarget:
     def has_quarantine(self) -> bool:
         """Whether an earlier run left one."""
         return self._beside.exists()
+
+    def accepted(self) -> Accepted | None:
+        """Return None: a file that stands alone is the schema's whole history, and it is about to be replaced."""
+        return None
 
     @property
     def _beside(self) -> Path:

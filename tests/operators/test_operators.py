@@ -24,6 +24,7 @@ pytestmark = pytest.mark.airflow
 
 INTERVAL = "20260113T020000Z-20260114T020000Z"
 PASSWORD = "hunter2-of-the-tracker"
+PRIVATE = "ann.of.the.crew@secret.org"
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +43,20 @@ def data(place: Path) -> Sample:
 def story(place: Path, data: Sample) -> dict[str, Run]:
     """One run of each Dag of cases.py, and of `no_length` one without a logical date."""
     (port,) = free_ports()
+    theirs = place / "theirs" / "people.csv"
+    theirs.parent.mkdir()
+    theirs.write_text(f"id,age,email\n1,30,{PRIVATE}\n2,200,{PRIVATE}\n")
     down = {"conn_type": "postgres", "host": "127.0.0.1", "port": port, "login": "ann", "password": PASSWORD}
     airflow = new_airflow(place).with_env(
         AIRFLOW__CORE__DAGS_FOLDER=str(Path(__file__).with_name("cases")),
         AIRFLOW_CONN_TRACKER=json.dumps({"conn_type": "sqlite", "host": str(data.database)}),
         AIRFLOW_CONN_SERVER_THAT_IS_DOWN=json.dumps({**down, "schema": "tracker"}),
         AIRFLOW_VAR_ROOT=str(place / "elsewhere"),
+        AIRFLOW_VAR_THEIRS=str(theirs),
     )
     steps = {
         "choices": Step("choices", "2026-01-15"),
+        "outcomes": Step("outcomes", "2026-01-15"),
         "mapped": Step("mapped", "2026-01-15"),
         "no_length": Step("no_length", "2026-01-15"),
         "no_date": Step("no_length", None),
@@ -89,6 +95,47 @@ def test_data_that_failed_without_failing_the_task_still_does_not_go_online(stor
     assert run.tasks["gate"]["try_number"] == 1
     assert run.states["no_gate"] == "success", "store={'require_validation': False} opens the gate"
     assert "ERROR FAILED" in run.log
+
+
+def test_rows_are_taken_out_and_features_of_the_others_go_online(story: dict[str, Run]) -> None:
+    run = story["outcomes"]
+
+    assert {run.states[task] for task in ("people", "today", "checked", "features", "gate")} == {"success"}
+    passed_on = run.xcom("checked")
+    assert passed_on["activity"] == run.xcom("today"), "nothing was wrong with it, so it is passed on as it is"
+    clean, raw = Artifact.open(passed_on["people"]), Artifact.open(run.xcom("people"))
+    assert clean.uri.endswith(f"/people/validated/{INTERVAL}")
+    assert (raw.verdict() or {})["passed"] is False
+    assert max(age for age in clean.table()["age"].to_pylist() if age is not None) <= 30
+    bad = Artifact.open(run.xcom("checked", "quarantine")["people"])
+    assert clean.manifest.rows + bad.manifest.rows == raw.manifest.rows
+    assert run.xcom("checked", "quarantine")["activity"] is None
+    told = run.xcom("checked", "validation")
+    assert (told["people"]["passed"], told["people"]["rows_quarantined"]) == (True, bad.manifest.rows)
+    assert run.xcom("checked", "metrics")["rows_quarantined"] == bad.manifest.rows
+    assert Artifact.open(run.xcom("features")).manifest.rows == clean.manifest.rows
+
+
+def test_a_file_that_no_task_wrote_is_judged_and_its_folder_left_alone(story: dict[str, Run], place: Path) -> None:
+    run = story["outcomes"]
+
+    assert run.states["theirs"] == "failed"
+    assert run.tasks["theirs"]["try_number"] == 1
+    assert "No rows were taken out: at least 1 of 2 rows (50 %) would go to quarantine" in run.log
+    assert [path.name for path in (place / "theirs").iterdir()] == ["people.csv"]
+    home = place / "airflow" / "mlpipe" / "theirs" / "external" / INTERVAL
+    assert {"_manifest.json", "_validation.json", "_report.html"} <= {path.name for path in home.iterdir()}
+
+
+def test_sensitive_values_are_in_no_log_xcom_or_report(story: dict[str, Run], place: Path) -> None:
+    run = story["outcomes"]
+    emails = [PRIVATE, *Artifact.open(run.xcom("people")).table()["email"].to_pylist()]
+
+    told = run.log + json.dumps(run.tasks)
+    root = place / "airflow" / "mlpipe"
+    for folder in ("theirs/external", "people/raw", "people/validated", "people/validated-quarantine"):
+        told += "".join(file.read_text(errors="replace") for file in (root / folder / INTERVAL).glob("_*"))
+    assert not [email for email in emails if email in told]
 
 
 def test_mapped_tasks_do_not_get_in_each_others_way(story: dict[str, Run]) -> None:

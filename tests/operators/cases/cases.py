@@ -60,6 +60,42 @@ with DAG("choices", **DAILY):
         store={"require_validation": False, "project": "{{ dag.dag_id }}"},
     )
 
+with DAG("outcomes", **DAILY):
+    # Two artifacts in one task: rows of one are taken out, what is passed on of both goes online.
+    crew = SourceIngestOperator(task_id="people", source="people", config={"sources": EVERYTHING}, conn_id="tracker")
+    events = SourceIngestOperator(task_id="today", source="today", config={"sources": EVERYTHING}, conn_id="tracker")
+    checked = ValidateOperator(
+        task_id="checked",
+        artifact={"people": crew.output, "activity": events.output},
+        config={
+            "people": {
+                "on_failure": "quarantine",
+                "max_quarantine_share": 0.95,
+                "sensitive": ["email"],
+                "unique_columns": ["email"],
+                "range_constraints": {"age": [0, 30]},
+            },
+            "events_of_today": {"freshness": {"timestamp_column": "occurred_at", "max_age_hours": 24}},
+        },
+        dataset={"activity": "events_of_today"},
+        as_of="{{ data_interval_end }}",
+        fail_task="{{ 1 == 1 }}",
+    )
+    of_the_clean = ExtractFeaturesOperator(
+        task_id="features",
+        feature_set="user_features",
+        config=FEATURES,
+        inputs={"users": checked.output["people"], "activity": checked.output["activity"]},
+    )
+    FeastMaterializeOperator(task_id="gate", artifact=of_the_clean.output, store={"project": "outcomes"})
+    # A file that no task wrote, and rules that most of it breaks: nothing is taken out, the task fails.
+    ValidateOperator(
+        task_id="theirs",
+        artifact="{{ var.value.theirs }}",
+        config={"theirs": {"on_failure": "quarantine", "range_constraints": {"age": [0, 30]}, "sensitive": ["email"]}},
+        dataset="theirs",
+    )
+
 with DAG("mapped", **DAILY):
     raw = SourceIngestOperator.partial(task_id="ingest", config={"sources": EVERYTHING}, conn_id="tracker").expand(
         source=["people", "today"]

@@ -82,3 +82,64 @@ def declared(events, user, as_of, delay):
     for skill in ("backend", "no-such skill"):
         result[f"by_{skill.replace('-', '_').replace(' ', '_')}"] = sum(event["skill"] == skill for event in long)
     return result
+
+
+def quantile(values, q):
+    """Return the point at share q of the way along the sorted values, on the line between its neighbours; or None."""
+    if not values:
+        return None
+    values = sorted(values)
+    place = q * (len(values) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (values[high] - values[low]) * (place - low)
+
+
+def at_the_edge(events, pick):
+    """Return the hours at the earliest (pick=min) or latest (pick=max) time that has some; of several, pick's."""
+    timed = [(event["occurred_at"], hours) for event in events for hours in numbers([event])]
+    edge = pick((time for time, _ in timed), default=None)
+    return pick((hours for time, hours in timed if time == edge), default=None)
+
+
+def skills(events):
+    """Return the different skills of events."""
+    return {event["skill"] for event in events if event["skill"] is not None}
+
+
+def effective(events, weigh):
+    """Return the inverse Simpson index of the skills, whose shares are the events or their hours."""
+    shares = []
+    for skill in skills(events):
+        own = [event for event in events if event["skill"] == skill]
+        share = exact(numbers(own)) if weigh else float(len(own))
+        if not weigh or (numbers(own) and share > 0):
+            shares.append(Fraction(share))
+    return float(sum(shares) ** 2 / sum(share**2 for share in shares)) if shares else None
+
+
+def aggregated(events, user, as_of, days):
+    """Return what `test_aggregations.DECLARED` asks for, of one window."""
+    length = timedelta(days=days)
+    seen = window(events, user, as_of, length)
+    values = numbers(seen)
+    keys = {event["user_id"] for event in events} - {None, user}
+    others = {key: skills(window(events, key, as_of, length)) for key in keys}
+    own = skills(seen)
+    twofold = [
+        skill for skill in own if len({event["event_type"] for event in seen if event["skill"] == skill} - {None}) > 1
+    ]
+    return {
+        "low": quantile(values, 0.25),
+        "middle": quantile(values, 0.5),
+        "high": quantile(values, 0.9),
+        "earliest": at_the_edge(seen, min),
+        "latest": at_the_edge(seen, max),
+        "pace": len(seen) / days,
+        "effort": exact(values) / days,
+        "companions": sum(bool(own & found) for found in others.values()),
+        "shared": len(own & set().union(*others.values())),
+        "twofold": len(twofold),
+        "spread": effective(seen, weigh=False),
+        "weighed": effective(seen, weigh=True),
+    }

@@ -92,6 +92,11 @@ def _effective(windows: Windows, key: str) -> Any:  # noqa: ANN401
         first, second = windows.names.parts(weight)
         parts = rows.group_by([*keys, _VALUE]).aggregate(x=exact_sum(rows[first], rows[second]))
         parts = parts.filter(parts.x > 0)
+    # As shares of the largest, so that squares of small numbers keep all their digits.
+    most = parts.group_by(keys).aggregate(most=parts.x.max())
+    most = most.select("most", **{f"o{n}": most[name] for n, name in enumerate(keys)})
+    joined = parts.inner_join(most, [parts[name] == most[f"o{n}"] for n, name in enumerate(keys)])
+    parts = joined.select(**{name: parts[name] for name in keys}, x=parts.x / most.most)
     parts = parts.mutate(y=parts.x * parts.x)
     parts = parts.mutate(wx=whole(parts.x), wy=whole(parts.y))
     parts = parts.mutate(rx=rest(parts.x, parts.wx), ry=rest(parts.y, parts.wy))

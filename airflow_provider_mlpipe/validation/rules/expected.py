@@ -63,7 +63,7 @@ class Expected(RowRule):
     def on_pandas(self, subject: Subject) -> Finding:
         """Return what Great Expectations itself says."""
         frame = subject.frame
-        return stock.find_on_pandas(frame, [self], self.columns, self.selected(frame))[self.rule_id]
+        return stock.find_on_pandas(frame, [self], self.reads, self.selected(frame))[self.rule_id]
 
 
 @dataclass(frozen=True, kw_only=True)

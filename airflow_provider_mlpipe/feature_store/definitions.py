@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact
 
-__all__ = ["CREATED", "TIMESTAMP", "Definition", "apply", "spark_path"]
+__all__ = ["CREATED", "DIGEST_TAG", "TIMESTAMP", "Definition", "apply", "spark_path"]
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ CREATED = "created_timestamp"
 
 _KEY_TYPES = frozenset({"STRING", "INT32", "INT64"})
 
-_DIGEST_TAG = "mlpipe_definition"
+DIGEST_TAG = "mlpipe_definition"
 """The view's tag with the digest of everything that it was made from, by which a change is recognised."""
 
 
@@ -130,7 +130,7 @@ class Definition:
             source=source,
             ttl=self.ttl,
             online=True,
-            tags={**self.tags, _DIGEST_TAG: self.digest(_read_by(pattern, by_spark=by_spark))},
+            tags={**self.tags, DIGEST_TAG: self.digest(_read_by(pattern, by_spark=by_spark))},
             description=self.description,
             owner=self.owner,
         )
@@ -196,7 +196,7 @@ def apply(
     except FeastObjectNotFoundException:
         present = None
     digest = definition.digest(_read_by(pattern, by_spark=by_spark))
-    if present is not None and complete and present.tags.get(_DIGEST_TAG) == digest:
+    if present is not None and complete and present.tags.get(DIGEST_TAG) == digest:
         return False
     _refuse_other_keys(store, definition)
     store.apply(definition.objects(pattern, by_spark=by_spark))

@@ -10,12 +10,13 @@ from airflow_provider_mlpipe.feature_store import guard, read_back
 from airflow_provider_mlpipe.feature_store.definitions import CREATED, TIMESTAMP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
 
     import pyarrow as pa
 
     from airflow_provider_mlpipe.artifacts import Artifact, ArtifactWriter
+    from airflow_provider_mlpipe.feature_store.arrow_engine.comparison import Compared
     from airflow_provider_mlpipe.feature_store.definitions import Definition
     from airflow_provider_mlpipe.feature_store.inventory import Inventory
 
@@ -61,26 +62,43 @@ class Comparison:
 
     def run(self, writer: ArtifactWriter | None = None) -> Difference:
         """Compare; `writer` gets the rows that must be written again."""
+        import pyarrow as pa
+
         found = Difference()
         with DuckDBEngine.open() as engine:
             for name in ("held", "online"):
                 engine.connection.execute(f"CREATE TEMP TABLE {name} (key BLOB)")
-            for batch in self._newest_rows():
-                keys = guard.entity_keys(self.definition, batch.column(self.definition.entity).to_pylist())
-                _add(engine, "held", map(_serialized, keys))
-                due = self._compare(batch, keys, found)
-                if writer is not None and any(due):
-                    writer.write(_only(batch, due))
+            for batch, keys, due in self._compared(found):
+                _add(engine, "held", keys)
+                if writer is not None and due.true_count:
+                    writer.write(batch.filter(due))
             for some in self.inventory.listed():
-                _add(engine, "online", some)
+                _add(engine, "online", pa.array(some, pa.binary()))
             excess = engine.rows("SELECT DISTINCT key FROM online ANTI JOIN held USING (key) ORDER BY key")
         found.excess = [bytes(key) for (key,) in excess]
         return found
 
-    def _newest_rows(self) -> Iterator[pa.RecordBatch]:
-        """Yield one row per entity, the newest."""
+    def _compared(self, found: Difference) -> Iterator[tuple[pa.RecordBatch, pa.Array, pa.BooleanArray]]:
+        """Yield rows, their serialized keys, and which of them must be written again; count in `found`."""
+        import pyarrow as pa
+
+        from airflow_provider_mlpipe.feature_store.arrow_engine.comparison import comparer
+
+        compare = comparer(self.store, self.view, self.artifact.schema)
+        if compare is not None:
+            for batch in self._newest_rows(guard.COLUMN_ROWS):
+                answer = compare(batch)
+                yield batch, answer.keys, _counted(batch, answer, found)
+            return
+        for batch in self._newest_rows(guard.LOOKUP_ROWS):
+            keys = guard.entity_keys(self.definition, batch.column(self.definition.entity).to_pylist())
+            due = self._asked(batch, keys, found)
+            yield batch, pa.array(map(_serialized, keys), pa.binary()), pa.array(due, pa.bool_())
+
+    def _newest_rows(self, count: int) -> Iterator[pa.RecordBatch]:
+        """Yield one row per entity, the newest, some at a time."""
         if self.facts.entities == self.facts.rows:
-            yield from self.artifact.batches(batch_size=guard.LOOKUP_ROWS)
+            yield from self.artifact.batches(batch_size=count)
             return
         # The features decide last, so that of two rows of one time the same one is taken every time.
         created = (CREATED,) if self.definition.created else ()
@@ -91,11 +109,11 @@ class Comparison:
         )
         with DuckDBEngine.open() as engine:
             engine.view("features", self.artifact)
-            for batch in engine.batches(query, guard.LOOKUP_ROWS):
+            for batch in engine.batches(query, count):
                 yield batch.cast(self.artifact.schema)
 
-    def _compare(self, batch: pa.RecordBatch, keys: list[Any], found: Difference) -> list[bool]:
-        """Return for each row whether it must be written again."""
+    def _asked(self, batch: pa.RecordBatch, keys: list[Any], found: Difference) -> list[bool]:
+        """Ask Feast, and return for each row whether it must be written again."""
         from feast.type_map import feast_value_type_to_python_type
 
         names = self.definition.features
@@ -111,6 +129,24 @@ class Comparison:
         found.rewrite += sum(due)
         found.unchanged += len(due) - sum(due)
         return due
+
+
+def _counted(batch: pa.RecordBatch, answer: Compared, found: Difference) -> pa.BooleanArray:
+    """Return which rows must be written again; as `Comparison._asked`, a column at a time."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def seconds(times: pa.Array) -> pa.Array:
+        return pc.floor_temporal(times.cast(pa.timestamp(times.type.unit)), unit="second").cast(pa.timestamp("s"))
+
+    same = pa.array(answer.same)
+    same_time = pc.fill_null(pc.equal(seconds(answer.times), seconds(batch.column(TIMESTAMP))), pa.scalar(value=False))
+    due = pc.invert(pc.and_(same, same_time))
+    found.changed += pc.invert(same).true_count
+    found.rewrite += due.true_count
+    found.unchanged += due.false_count
+    found.newest = max(filter(None, (guard.utc(pc.max(answer.times).as_py()), found.newest)), default=None)
+    return due
 
 
 def _same_time(online: datetime | None, wanted: datetime) -> bool:
@@ -135,21 +171,15 @@ def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return rows
 
 
-def _only(batch: pa.RecordBatch, wanted: list[bool]) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    return batch.filter(pa.array(wanted))
-
-
 def _serialized(key: Any) -> bytes:  # noqa: ANN401 - feast has no types
     from feast.infra.key_encoding_utils import serialize_entity_key
 
     return bytes(serialize_entity_key(key, entity_key_serialization_version=3))
 
 
-def _add(engine: DuckDBEngine, table: str, keys: Iterable[bytes]) -> None:
+def _add(engine: DuckDBEngine, table: str, keys: pa.Array) -> None:
     import pyarrow as pa
 
-    engine.connection.register("some_keys", pa.table({"key": pa.array(list(keys), pa.binary())}))
+    engine.connection.register("some_keys", pa.table({"key": keys}))
     engine.connection.execute(f"INSERT INTO {table} SELECT key FROM some_keys")  # noqa: S608
     engine.connection.unregister("some_keys")

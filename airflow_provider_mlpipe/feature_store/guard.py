@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.feature_store.definitions import Definition
     from airflow_provider_mlpipe.feature_store.settings import Settings
 
-__all__ = ["LOOKUP_ROWS", "Due", "Survey", "due", "entity_keys", "survey", "utc"]
+__all__ = ["COLUMN_ROWS", "LOOKUP_ROWS", "Due", "Survey", "due", "entity_keys", "survey", "utc"]
 
 _log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from airflow_provider_mlpipe.artifacts import ONLINE, Storage
 from airflow_provider_mlpipe.errors import GateClosedError, MlpipeError, StoreRejectedError
 from airflow_provider_mlpipe.feature_store import gate, guard, read_back, repository
 from airflow_provider_mlpipe.feature_store.definitions import Definition, apply
+from airflow_provider_mlpipe.feature_store.intervals import forget_superseded
 from airflow_provider_mlpipe.feature_store.locks import held, remove_leftovers
 from airflow_provider_mlpipe.feature_store.offline import OfflineData
 from airflow_provider_mlpipe.feature_store.online import connect
@@ -269,6 +270,7 @@ def put_online(
     finally:
         config.offline_store.only = None
     opened.refresh_registry()
+    forget_superseded(opened, view)
 
 
 def _start_spark(config: Any) -> None:  # noqa: ANN401 - feast has no types

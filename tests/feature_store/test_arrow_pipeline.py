@@ -41,7 +41,7 @@ def test_replies_come_in_order_and_as_bytes(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch, with_hiredis: bool
 ) -> None:
     if not with_hiredis:
-        monkeypatch.setattr(pipeline, "_hiredis", lambda _: None)
+        monkeypatch.setattr(pipeline, "_hiredis", lambda *_: None)
     key = uuid.uuid4().hex.encode()
     sent = [[b"HSET", key, b"%d" % i, b"\xff\r\n$-1\r\n%d" % i] for i in range(3_000)]
     assert pipeline.exchange(client.connection, commands(*sent), 3_000) == [1] * 3_000

@@ -1,4 +1,4 @@
-"""Feast's process-wide cache of parsed views: keyed by a registry's address in memory, which the next one may get."""
+"""What Feast's registry keeps: views parsed before, by a registry's address in memory; and intervals, for ever."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from airflow_provider_mlpipe.artifacts import Storage
 from airflow_provider_mlpipe.config import FeatureStore
-from airflow_provider_mlpipe.feature_store import open_store, register
+from airflow_provider_mlpipe.feature_store import materialize, open_store, register
 from airflow_provider_mlpipe.feature_store.translation import quiet
-from tests.feature_store.feature_artifacts import VIEW, every_type, features, scores
+from tests.feature_store.feature_artifacts import VIEW, as_of, every_type, features, scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,3 +80,23 @@ def test_a_changed_view_is_seen_by_the_next_reader(root: Storage, tmp_path: Path
     for table in (scores(3), every_type(3), scores(3)):
         register(features(root, table), store, root=root)
         assert names(open_store(store, root)) == set(table.column_names) - {"user_id"}
+
+
+@pytest.mark.parametrize("registry", ["", "registry.pb"], ids=["SQL", "file"])
+def test_reruns_do_not_make_the_registry_grow(
+    root: Storage, tmp_path: Path, registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_mlpipe.feature_store.intervals.KEPT_INTERVALS", 2)
+    store = FeatureStore(registry=str(tmp_path / registry)) if registry else FeatureStore()
+
+    def known() -> tuple[list[Any], Any, str]:
+        view = open_store(store, root).get_feature_view(VIEW)
+        return list(view.materialization_intervals), view.current_version_number, view.state.name
+
+    for _ in range(3):
+        materialize(features(root, scores(3), day=14), store, root=root)
+    assert known()[0] == [(as_of(14), as_of(14))]
+    version = known()[1]
+    for day in (15, 16, 15):
+        materialize(features(root, scores(3), day=day), store, root=root)
+    assert known() == ([(as_of(15), as_of(15)), (as_of(16), as_of(16))], version, "AVAILABLE_ONLINE")

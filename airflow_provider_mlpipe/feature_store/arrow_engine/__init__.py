@@ -9,7 +9,8 @@ whatever it does not know goes to Feast's engine, which is always right.
 * `values`: a column to serialised ``Value`` messages. `keys`: key columns to entity keys.
 * `scope`: which view, store and types are known. `window`: the rows of a materialisation, the latest per key, streamed.
 * `redis_writer` (over `pipeline`), `sqlite_writer`: a batch of rows to an online store.
-* `engine`: all of it, as Feast wants it. `lookup`: the times that are online, for the guard.
+* `engine`: all of it, as Feast wants it. `lookup`: the times that are online, for the guard. `comparison`: which rows
+  are online as they are, for the rollback.
 
 Feast loads the engine by name; the modules below import Feast and Arrow, this one imports nothing.
 """

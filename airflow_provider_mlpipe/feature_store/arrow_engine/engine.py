@@ -11,7 +11,7 @@ from feast.infra.compute_engines.local.compute import LocalComputeEngine, LocalC
 from feast.infra.compute_engines.local.feature_builder import LocalFeatureBuilder
 from feast.infra.compute_engines.local.job import LocalMaterializationJob
 
-from airflow_provider_mlpipe.feature_store.arrow_engine.scope import Layout, why_not
+from airflow_provider_mlpipe.feature_store.arrow_engine.scope import Layout, why_not, writer_of
 from airflow_provider_mlpipe.feature_store.arrow_engine.window import Window
 from airflow_provider_mlpipe.feature_store.translation import quiet
 
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["ArrowComputeEngine", "ArrowComputeEngineConfig"]
 
 _log = logging.getLogger(__name__)
-
-_PACKAGE = __name__.rpartition(".")[0]
-
-_WRITERS = {
-    "feast.infra.online_stores.redis.RedisOnlineStore": ("redis_writer", "RedisWriter"),
-    "feast.infra.online_stores.sqlite.SqliteOnlineStore": ("sqlite_writer", "SqliteWriter"),
-}
-"""Module and class by online store; imported when needed, for Redis' client may not be installed."""
 
 
 class ArrowComputeEngineConfig(LocalComputeEngineConfig):  # type: ignore[misc]  # feast has no types
@@ -68,11 +60,11 @@ class ArrowComputeEngine(LocalComputeEngine):  # type: ignore[misc]  # feast has
     def _attempt(self, registry: BaseRegistry, task: MaterializationTask) -> str:
         """Materialise, or return why not, in which case nothing was written."""
         config, view = self.repo_config, task.feature_view
-        kind = f"{type(self.online_store).__module__}.{type(self.online_store).__qualname__}"
-        if kind not in _WRITERS:
-            return f"it does not know the online store {kind}"
-        module, name = _WRITERS[kind]
-        writer_class = getattr(importlib.import_module(f"{_PACKAGE}.{module}"), name)
+        found = writer_of(self.online_store)
+        if found is None:
+            kind = type(self.online_store)
+            return f"it does not know the online store {kind.__module__}.{kind.__qualname__}"
+        writer_class = getattr(importlib.import_module(found[0]), found[1])
         reason = why_not(task, config) or writer_class.why_not(config)
         if reason:
             return reason

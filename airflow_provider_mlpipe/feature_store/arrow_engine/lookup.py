@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import feast
 import pyarrow as pa
 
-from airflow_provider_mlpipe.feature_store.arrow_engine import ENGINE
-from airflow_provider_mlpipe.feature_store.arrow_engine.keys import VERSIONS, is_known_key
-from airflow_provider_mlpipe.feature_store.arrow_engine.scope import PROVEN, Layout
+from airflow_provider_mlpipe.feature_store.arrow_engine.comparison import is_wanted
+from airflow_provider_mlpipe.feature_store.arrow_engine.keys import is_known_key
+from airflow_provider_mlpipe.feature_store.arrow_engine.scope import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +30,8 @@ def lookup(store: Any, view: str, kind: pa.DataType) -> Callable[[pa.Array], pa.
         None if the store is not of a kind that is known here, or the Arrow engine is not its engine: ask Feast.
     """
     config, online = store.config, store.provider.online_store
-    proven = feast.__version__ in PROVEN and config.entity_key_serialization_version in VERSIONS
     is_redis = f"{type(online).__module__}.{type(online).__qualname__}" == _REDIS
-    if config.batch_engine_config != ENGINE or not proven or not is_redis:
+    if not is_wanted(config) or not is_redis:
         return None
     # Redis' client may not be installed, if the store is another.
     from airflow_provider_mlpipe.feature_store.arrow_engine.redis_writer import RedisWriter

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["exchange"]
 
 
-def exchange(connection: Any, commands: memoryview, count: int) -> list[Any]:  # noqa: ANN401 - redis may be absent
+def exchange(connection: Any, commands: memoryview, count: int, *, whole: bool = False) -> list[Any]:  # noqa: ANN401 - redis may be absent
     """Send commands, as they stand on the wire, and return their replies; after a lost connection all of it again.
 
-    Of a reply that is a list (an HMGET's), the first element is returned: to keep thousands of lists would have Python
-    look through all that it holds for garbage, again and again, which costs more than the reading.
+    Of a reply that is a list (an HMGET's), the first element is returned, unless `whole` ones are wanted: to keep
+    thousands of lists would have Python look through all that it holds for garbage, again and again, which costs more
+    than the reading.
 
     How often again, the client's settings say, as for Feast's own pipelines. All replies are read only once all
     commands are sent, as redis-py does too: the server keeps them meanwhile.
@@ -27,7 +28,7 @@ def exchange(connection: Any, commands: memoryview, count: int) -> list[Any]:  #
 
     def attempt() -> list[Any]:
         connection.send_packed_command([commands])
-        return _replies(connection, count)
+        return _replies(connection, count, _all if whole else _first)
 
     try:
         found: list[Any] = connection.retry.call_with_retry(attempt, lambda _: connection.disconnect())
@@ -37,17 +38,17 @@ def exchange(connection: Any, commands: memoryview, count: int) -> list[Any]:  #
     return found
 
 
-def _replies(connection: Any, count: int) -> list[Any]:  # noqa: ANN401
-    read = _hiredis(connection)
+def _replies(connection: Any, count: int, take: Callable[[Any], Any]) -> list[Any]:  # noqa: ANN401
+    read = _hiredis(connection, take)
     if read is None:
-        return [_first(connection.read_response(disable_decoding=True)) for _ in range(count)]
+        return [take(connection.read_response(disable_decoding=True)) for _ in range(count)]
     try:
         return read(count)
     except OSError as error:  # a reset, which redis-py calls by a name of its own
         raise LostConnectionError(f"Error while reading from socket: {error}") from error
 
 
-def _hiredis(connection: Any) -> Callable[[int], list[Any]] | None:  # noqa: ANN401
+def _hiredis(connection: Any, take: Callable[[Any], Any]) -> Callable[[int], list[Any]] | None:  # noqa: ANN401
     """Return how to read from hiredis itself; None if this redis-py keeps it elsewhere, or there is none.
 
     Asking the connection for each reply costs three times what reading it costs.
@@ -69,7 +70,7 @@ def _hiredis(connection: Any) -> Callable[[int], list[Any]] | None:  # noqa: ANN
             elif isinstance(reply, Exception):
                 raise reply
             else:
-                found.append(_first(reply))
+                found.append(take(reply))
         return found
 
     return read
@@ -77,3 +78,7 @@ def _hiredis(connection: Any) -> Callable[[int], list[Any]] | None:  # noqa: ANN
 
 def _first(reply: Any) -> Any:  # noqa: ANN401 - any reply
     return reply[0] if isinstance(reply, list) else reply
+
+
+def _all(reply: Any) -> Any:  # noqa: ANN401
+    return reply

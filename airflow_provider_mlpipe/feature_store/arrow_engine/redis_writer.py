@@ -86,6 +86,23 @@ class RedisWriter:
         with self._client.client() as client:
             return self._stored(client.connection, self._keys(columns))
 
+    def compared(self, batch: pa.RecordBatch) -> tuple[pa.Array, npt.NDArray[np.bool_], pa.Array]:
+        """Return what `comparison` asks for: keys, which rows have their values online, and the times online."""
+        keys = self._keys({name: batch.column(name) for name in self._layout.keys})
+        command = _Command(3 + len(self._fields)).word(b"HMGET").words(keys).word(self._time_field)
+        for field in self._fields.values():
+            command.word(field)
+        with self._client.client() as client:
+            replies = exchange(client.connection, command.buffer(), len(keys), whole=True)
+        stamps, *values = (pa.array(column, pa.binary()) for column in zip(*replies, strict=True))
+        times = by_distinct(stamps, _microseconds_of, pa.int64())
+        same = times.is_valid()
+        for found, (name, declared) in zip(values, self._layout.features.items(), strict=True):
+            wanted = encoded(batch.column(name), declared)
+            same = pc.and_(same, pc.equal(pc.fill_null(found, b""), wanted))  # what is not there is null to Feast
+        bare = pc.binary_slice(keys, 0, -len(self._project))
+        return bare, same.to_numpy(zero_copy_only=False), times
+
     def _keys(self, columns: Mapping[str, pa.Array]) -> pa.Array:
         return encoded_keys(columns, self._layout.keys, version=self._version, behind=self._project)
 

@@ -22,10 +22,26 @@ if TYPE_CHECKING:
     from feast.infra.common.materialization_job import MaterializationTask
     from feast.value_type import ValueType
 
-__all__ = ["PROVEN", "Layout", "why_not"]
+__all__ = ["PROVEN", "Layout", "why_not", "writer_of"]
 
 PROVEN = ("0.67.0",)
 """Versions of Feast whose bytes the tests have compared with ours."""
+
+
+_WRITERS = {
+    "feast.infra.online_stores.redis.RedisOnlineStore": ("redis_writer", "RedisWriter"),
+    "feast.infra.online_stores.sqlite.SqliteOnlineStore": ("sqlite_writer", "SqliteWriter"),
+}
+"""Module and class by online store."""
+
+
+def writer_of(store: Any) -> tuple[str, str] | None:  # noqa: ANN401 - feast has no types
+    """Return the module and the class that write to an online store; None if none does.
+
+    They are names, to be imported when needed, for Redis' client may not be installed.
+    """
+    found = _WRITERS.get(f"{type(store).__module__}.{type(store).__qualname__}")
+    return None if found is None else (f"{__name__.rpartition('.')[0]}.{found[0]}", found[1])
 
 
 @dataclass(frozen=True, kw_only=True)

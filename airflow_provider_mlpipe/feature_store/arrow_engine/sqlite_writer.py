@@ -9,6 +9,8 @@ there is overwritten, whatever its time. Nothing is ever deleted by a materialis
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ from airflow_provider_mlpipe.feature_store.arrow_engine.wire import by_distinct
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import numpy.typing as npt
     from feast import RepoConfig
 
     from airflow_provider_mlpipe.feature_store.arrow_engine.scope import Layout
@@ -34,6 +37,11 @@ __all__ = ["SqliteWriter"]
 
 BATCH_ROWS = 1_000
 """Where ``online_write_batch_size`` is not set, in which case Feast would write all rows in one transaction."""
+
+LOOKUP_KEYS = 900
+"""Entities asked for at once: below SQLite's limit of parameters, of any version."""
+
+WAIT_SECONDS = 60
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
@@ -53,7 +61,9 @@ class SqliteWriter:
         self._layout = layout
         self._version: int = config.entity_key_serialization_version
         versioned = config.registry.enable_online_feature_view_versioning
-        self._upsert = _upsert(_quote_id(_table_id(config.project, layout.view, versioned)))
+        self._table = _quote_id(_table_id(config.project, layout.view, versioned))
+        self._upsert = _upsert(self._table)
+        self._path = str(config.online_store.path)
         self._connection = store._get_conn(config)  # noqa: SLF001 - there is no other way to it
 
     @staticmethod
@@ -81,6 +91,36 @@ class SqliteWriter:
         with self._connection:
             # An entity's features after each other, as they lie in the table's index.
             self._connection.executemany(self._upsert, chain.from_iterable(zip(*columns, strict=True)))
+
+    def compared(self, batch: pa.RecordBatch) -> tuple[pa.Array, npt.NDArray[np.bool_], pa.Array]:
+        """Return what `comparison` asks for: keys, which rows have their values online, and the times online."""
+        layout = self._layout
+        columns = {name: batch.column(name) for name in layout.keys}
+        keys = encoded_keys(columns, layout.keys, version=self._version)
+        plain = _plain(keys)
+        present, times = self._stored(plain)
+        same = np.ones(len(plain), np.bool_)
+        for name, declared in layout.features.items():
+            wanted = zip(plain, repeat(name), _plain(encoded(batch.column(name), declared)))
+            same &= np.fromiter(map(present.__contains__, wanted), np.bool_, len(plain))
+        epochs = pa.array([times.get(key) for key in plain], pa.int64())
+        return keys, same, by_distinct(epochs, _microseconds_of, pa.int64())
+
+    def _stored(self, keys: list[bytes]) -> tuple[set[tuple[bytes, str, bytes]], dict[bytes, int]]:
+        """Return the values and the times that are online for keys.
+
+        Over a connection of its own: Feast's makes a Python object of every time.
+        """
+        present: set[tuple[bytes, str, bytes]] = set()
+        times: dict[bytes, int] = {}
+        with closing(sqlite3.connect(self._path, timeout=WAIT_SECONDS)) as connection:
+            for start in range(0, len(keys), LOOKUP_KEYS):
+                some = keys[start : start + LOOKUP_KEYS]
+                query = f"SELECT entity_key, feature_name, value, event_ts FROM {self._table} WHERE entity_key IN "  # noqa: S608
+                for key, feature, value, time in connection.execute(f"{query}({', '.join('?' * len(some))})", some):
+                    present.add((key, feature, value))
+                    times[key] = time
+        return present, times
 
 
 def _upsert(table: str) -> str:
@@ -126,3 +166,8 @@ def _epochs(times: pa.Array) -> list[int]:
     return _plain(
         by_distinct(microseconds, lambda us: adapt_datetime_epoch(_EPOCH + timedelta(microseconds=us)), pa.int64())
     )
+
+
+def _microseconds_of(epoch: int) -> int:
+    """Return what a stored time stands for, in microseconds since 1970: the way back of the store's adapter."""
+    return (datetime.fromtimestamp(epoch) - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ006 - as the store does

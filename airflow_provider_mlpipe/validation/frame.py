@@ -33,6 +33,9 @@ ORDERED = frozenset({"string", "int", "float", "decimal", "timestamp", "date", "
 TEMPORAL = frozenset({"timestamp", "date", "time", "duration"})
 NESTED = frozenset({"list", "struct", "map"})
 MAX_TEXT = 200
+WIDE_COLUMNS = 100
+WIDE_BYTES = 32 * 2**20
+"""A table of so many columns in parquet files of at most so many bytes is read once; it may still spill."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Frame:
     ) -> Frame:
         """Make the rows of an artifact readable, and those of the datasets that its rules refer to."""
         engine.view(_GIVEN, artifact)
-        types = _address(engine, artifact.schema)
+        types = _address(engine, artifact.schema, keep=_is_wide(artifact))
         others = {name: _relate(engine, place, other) for place, (name, other) in enumerate((related or {}).items())}
         return cls(engine, artifact.schema, artifact.manifest.rows, artifact, types, others)
 
@@ -152,18 +155,33 @@ def _relate(engine: DuckDBEngine, place: int, artifact: Artifact) -> Related:
     return Related(relation, artifact.schema)
 
 
+def _is_wide(artifact: Artifact) -> bool:
+    """Whether to hold the rows in memory: every statement reads the footers anew, and that of a wide file is long."""
+    return len(artifact.schema) >= WIDE_COLUMNS and sum(part.bytes for part in artifact.manifest.parts) <= WIDE_BYTES
+
+
 def _address(
     engine: DuckDBEngine,
     schema: pa.Schema,
     given: str = _GIVEN,
     positioned: str = _POSITIONED,
     relation: str = RELATION,
+    *,
+    keep: bool = False,
 ) -> tuple[str, ...]:
     """Name the columns by position, make NaN a null once and for all, and return DuckDB's types.
 
     Parquet footers leave NaN out of their extremes, and DuckDB (2.0.0) concludes from extremes without NaN that there
     is none: it folds ``isnan(x)`` to false and prunes row groups by it. Without statistics propagation, and with NaN
     turned into null in a projection, neither happens; test_edges holds that.
+
+    Args:
+        engine: reads them.
+        schema: their columns.
+        given: the relation as it is.
+        positioned: what to call it with its columns by position.
+        relation: what to call what rules see.
+        keep: whether to read the rows once and for all.
     """
     engine.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
     positions = ", ".join(f"g{position}" for position in range(len(schema)))
@@ -176,7 +194,11 @@ def _address(
         else f"g{place} AS c{place}"
         for place, field in enumerate(schema)
     )
-    engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {relation} AS SELECT {columns} FROM {positioned}")  # noqa: S608
+    rows = f"SELECT {columns} FROM {positioned}"  # noqa: S608
+    if keep:
+        engine.keep(f"{relation}_kept", rows)
+        rows = f"FROM {relation}_kept"
+    engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {relation} AS {rows}")
     return tuple(str(row[1]) for row in engine.rows(f"DESCRIBE {relation}"))
 
 

@@ -58,5 +58,5 @@ def _engine(summary: Mapping[str, Any]) -> str:
     if "cpu_seconds" in counts:
         said += f", {counts['cpu_seconds']} CPU s"
     if "duration_seconds" in counts:
-        said += f", {counts['duration_seconds']} s"
+        said += f" in {counts['duration_seconds']} s"
     return said

@@ -139,9 +139,7 @@ def _range(column: Mapping[str, Any], sketch: Mapping[str, Any] | None) -> str:
         total = sum(sketch["counts"]) + sketch["rest"]
         top = list(zip(sketch["labels"], sketch["counts"], strict=True))
         if len(top) <= 3 or top[0][1] > total / 20:
-            listed = ", ".join(
-                f"{cut(shorten(label), 30)} {percent(round(count / total, 2))}" for label, count in top[:3]
-            )
+            listed = ", ".join(f"{cut(shorten(label), 30)} {_about(count / total)}" for label, count in top[:3])
             return f"{listed}, …" if len(top) > 3 else listed
     low, high = column["low"], column["high"]
     if low is None and high is None:
@@ -149,6 +147,10 @@ def _range(column: Mapping[str, Any], sketch: Mapping[str, Any] | None) -> str:
     if low == high:
         return f"only {_value(low)}"
     return f"{_value(low)} to {_value(high)}"
+
+
+def _about(share: float) -> str:
+    return f"{share * 100:.0f} %" if share >= 0.01 else "< 1 %"
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - a value of the data

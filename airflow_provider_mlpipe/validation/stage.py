@@ -20,7 +20,7 @@ from airflow_provider_mlpipe.validation.gx.stock import excess, second_opinion
 from airflow_provider_mlpipe.validation.history import recent
 from airflow_provider_mlpipe.validation.illustration import illustration
 from airflow_provider_mlpipe.validation.library import load_great_expectations
-from airflow_provider_mlpipe.validation.masking import Masking
+from airflow_provider_mlpipe.validation.masking import Masking, discreet
 from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
 from airflow_provider_mlpipe.validation.rules import Fresh, Surroundings, rules_of
 from airflow_provider_mlpipe.validation.scan import Scan
@@ -75,7 +75,7 @@ def validate(
         past=lambda limit: recent(artifact, before=as_of, limit=limit),
         related={name: redact(other.uri) for name, other in (related or {}).items()},
     )
-    listed = tuple(rule.bound(surroundings) for rule in rules_of(rules, as_of))
+    listed = discreet((rule.bound(surroundings) for rule in rules_of(rules, as_of)), rules.model.sensitive)
     masking = Masking.of(rules, listed, artifact.schema.names)
     with DuckDBEngine.open(engine) as opened:
         try:

@@ -5,12 +5,14 @@ Importing this module imports Great Expectations: only `stage` does, and only wh
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import great_expectations.expectations  # noqa: F401 - registers GX's own
 from great_expectations.compatibility.pydantic import ValidationError
 from great_expectations.core.expectation_suite import ExpectationSuite
 from great_expectations.expectations.registry import get_expectation_impl
+from great_expectations.expectations.row_conditions import AndCondition, Column, NullityCondition, OrCondition
 
 import airflow_provider_mlpipe.validation.expectations  # noqa: F401 - registers ours
 from airflow_provider_mlpipe.errors import ConfigError
@@ -30,7 +32,26 @@ _SEVERITY = {"ERROR": "critical", "WARNING": "warning", "INFO": "info"}
 
 def suite_of(name: str, rules: Iterable[Rule]) -> Any:  # noqa: ANN401 - GX ships no types for us
     """Return the suite of a dataset's rules."""
-    return ExpectationSuite(name=name, expectations=[expectation_of(rule) for rule in rules])
+    return ExpectationSuite(name=name, expectations=_apart([expectation_of(rule) for rule in rules]))
+
+
+def _apart(expectations: list[Any]) -> list[Any]:
+    """Keep several quantiles of one column apart for stock GX, which computes one and takes it for all of them.
+
+    It names what it has computed by column, rows and interpolation, and forgets the quantile (1.24.1). So the rows are
+    named differently each time: those that have a value, which are the ones that count, said once, twice, and so on.
+    """
+    seen: Counter[str] = Counter()
+    for each in expectations:
+        if each.expectation_type != "expect_column_quantile_values_to_be_between":
+            continue
+        name = f"{each.column} {each.row_condition!r}"
+        if seen[name] and not isinstance(each.row_condition, OrCondition):
+            given = [] if each.row_condition is None else [each.row_condition]
+            present = [NullityCondition(column=Column(each.column), is_null=False)] * (seen[name] + 1)
+            each.row_condition = AndCondition(conditions=[*given, *present])
+        seen[name] += 1
+    return expectations
 
 
 def expectation_of(rule: Rule) -> Any:  # noqa: ANN401

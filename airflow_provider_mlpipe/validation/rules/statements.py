@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
 from airflow_provider_mlpipe.validation.row_expression import RowExpression
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ class Statements:
             path: where it stands below the dataset.
 
         Raises:
-            ConfigError: its condition is not an expression over the row.
+            ConfigError: its condition is not an expression over the row, or a strict schema lacks a column.
         """
         where = self.where(*path)
+        self._check_columns(columns, where, ".".join(map(str, path)))
         severity, on_failure = self._consequence(rule)
         given: dict[str, Any] = {
             "rule_id": f"{self.dataset}.{name}", "columns": tuple(dict.fromkeys(columns)), "severity": severity,
@@ -60,6 +62,19 @@ class Statements:
             key = ".".join(map(str, (*path, "condition")))
             given["condition"] = self.expression(condition, self.where(*path, "condition"), key)
         return given
+
+    def _check_columns(self, columns: Sequence[str], where: str, key: str) -> None:
+        """Refuse columns that a strict schema says there are not: no data would ever have them.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        for name in columns:
+            if self._known and name not in self._known:
+                raise ConfigError.invalid(
+                    where=where, key=key, problem=f"there is no column {name!r} in the schema, which is strict."
+                    f"{did_you_mean(name, self._known)}", hint=f"Its columns: {', '.join(self._known)}.",
+                )  # fmt: skip
 
     def _consequence(self, rule: RuleModel) -> tuple[Severity, OnFailure]:
         """Return how severe a failure is and what it does: the dataset's default is about what would block."""

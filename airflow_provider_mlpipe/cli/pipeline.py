@@ -152,10 +152,9 @@ class Pipeline:
                 others = {other: found.artifact for other, found in sifted.items()} | {
                     other: found for other, found in inputs.items() if other != role and other not in sifted
                 }
-                related: dict[str, Any] = {"related": others} if self.rules[role].model.references else {}
                 sifting = validation.sift(
                     artifact, self.rules[role], as_of=self.interval.end, root=self.root,
-                    run=self._run_of(f"validate.{name}"), **related,
+                    run=self._run_of(f"validate.{name}"), related=others,
                 )  # fmt: skip
             sifted[role] = sifting
             counts, rows, kept = sifting.counts, artifact.manifest.rows, sifting.artifact.manifest.rows

@@ -9,7 +9,7 @@ from airflow_provider_mlpipe.config import dataset_rules
 from airflow_provider_mlpipe.engines import DuckDBEngine
 from airflow_provider_mlpipe.run import instant
 from airflow_provider_mlpipe.validation.frame import Frame
-from airflow_provider_mlpipe.validation.masking import Masking
+from airflow_provider_mlpipe.validation.masking import Masking, discreet
 from airflow_provider_mlpipe.validation.rules import rules_of
 from airflow_provider_mlpipe.validation.stage import count_results, judge_frame
 from airflow_provider_mlpipe.validation.tables import arrow_table
@@ -70,7 +70,7 @@ class DataValidator:
         """
         rules = dataset_rules({DATASET: dict(validation_config)}, DATASET)
         moment = datetime.now(UTC) if as_of is None else instant(as_of)
-        listed = rules_of(rules, moment)
+        listed = discreet(rules_of(rules, moment), rules.model.sensitive)
         whole = {name for name, kind in rules.model.columns.items() if kind.type == "int"}
         table = arrow_table(data_frame, whole)
         with DuckDBEngine.open(self._engine) as opened:

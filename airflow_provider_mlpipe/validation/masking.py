@@ -11,6 +11,7 @@ the masked ones. Great Expectations' own documents are masked as JSON.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.rules import Rule
     from airflow_provider_mlpipe.validation.verdict import RuleResult
 
-__all__ = ["MASK", "Masking"]
+__all__ = ["MASK", "Masking", "discreet"]
 
 MASK = "***"
 
-_TELLS_NO_VALUE = frozenset({"column", "rows", "type", "drift"})
+_TELLS_NO_VALUE = frozenset({"column", "columns", "rows", "row_count", "row_count_anomaly", "type", "drift"})
 """Kinds of rules, beyond those that count rows, whose observation is no value of the column."""
 
 _LISTS = frozenset({"value_set", "value_pairs_set", "reference", "partition_object"})
@@ -37,6 +38,17 @@ _LISTS = frozenset({"value_set", "value_pairs_set", "reference", "partition_obje
 
 _COLUMN_FACTS = frozenset({"name", "type", "nulls", "distinct"})
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+
+def discreet(rules: Iterable[Rule], sensitive: Collection[str]) -> tuple[Rule, ...]:
+    """Return the rules with ids that quote nothing: the id of an expression on a sensitive column is its text."""
+    seen: Counter[str] = Counter()
+    found = []
+    for rule in rules:
+        rule_id = _QUOTED.sub(MASK, rule.rule_id) if set(sensitive).intersection(rule.reads) else rule.rule_id
+        seen[rule_id] += 1
+        found.append(replace(rule, rule_id=rule_id if seen[rule_id] == 1 else f"{rule_id}#{seen[rule_id]}"))
+    return tuple(found)
 
 
 class Masking:
@@ -154,6 +166,8 @@ class Masking:
     def _argument(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         if name in _LISTS:
             return _masked(value)
+        if name == "row_condition":
+            return _unparametrised(value)
         return self.message(value) if isinstance(value, str) else value
 
     def _evaluated(self, document: dict[str, Any]) -> dict[str, Any]:
@@ -181,10 +195,21 @@ class Masking:
 
 def _text(rule: Rule) -> str:
     """Return the rule in plain words, without the values that it lists."""
-    if any(field.name == "values" for field in fields(rule)):
-        masked: dict[str, Any] = {"values": (MASK,)}
-        return replace(rule, **masked).text
-    return rule.text
+    names = {field.name for field in fields(rule)}
+    masked: dict[str, Any] = {"values": (MASK,)} if "values" in names else {}
+    if "arguments" in names:
+        given = getattr(rule, "arguments").items()  # noqa: B009 - not every rule has them
+        masked["arguments"] = {name: _masked(value) if name in _LISTS else value for name, value in given}
+    return replace(rule, **masked).text if masked else rule.text
+
+
+def _unparametrised(condition: Any) -> Any:  # noqa: ANN401 - GX's condition as JSON
+    """Return a condition without what columns are compared with."""
+    if isinstance(condition, dict):
+        return {name: MASK if name == "parameter" else _unparametrised(value) for name, value in condition.items()}
+    if isinstance(condition, list):
+        return [_unparametrised(item) for item in condition]
+    return condition
 
 
 def _values_masked(item: Any) -> Any:  # noqa: ANN401 - an item of GX's lists of unexpected values

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_mlpipe.artifacts import Storage
 from airflow_provider_mlpipe.artifacts.artifact import REPORT, VERDICT
@@ -20,6 +20,7 @@ from airflow_provider_mlpipe.reporting import render
 from airflow_provider_mlpipe.run import Run, instant
 from airflow_provider_mlpipe.validation.division import Division, TooManyError, divide
 from airflow_provider_mlpipe.validation.frame import Frame
+from airflow_provider_mlpipe.validation.masking import discreet
 from airflow_provider_mlpipe.validation.offenders import offending
 from airflow_provider_mlpipe.validation.rules import rules_of
 from airflow_provider_mlpipe.validation.stage import validate
@@ -114,7 +115,8 @@ def sift(
     root: Storage | None = None,
     run: Run | None = None,
     engine: DuckDBSettings | None = None,
-    **choices: Any,  # noqa: ANN401 - what `validate` takes besides
+    related: Mapping[str, Artifact] | None = None,
+    runner: Literal["scan", "gx"] | None = None,
 ) -> Sifting:
     """Judge `artifact`, divide it where its rules say so, and judge what is left.
 
@@ -127,20 +129,21 @@ def sift(
         root: the artifact root, for the clean rows and the quarantine; that of `artifact` if absent.
         run: who does it.
         engine: what the computation may take.
-        choices: passed on to `validate`.
+        related: other datasets by name, to which rules of this one refer (``references``).
+        runner: ``scan``, or ``gx`` for stock Great Expectations on pandas; what the rules say if None.
 
     Raises:
         ConfigError: a rule that no data could make sense of.
         ArtifactError: the data cannot be read, or something cannot be written.
     """
-    first = validate(artifact, rules, as_of=as_of, engine=engine, **choices)
+    first = validate(artifact, rules, as_of=as_of, engine=engine, related=related, runner=runner)
     wanted = [result for result in first.results if result.status == "failed" and result.on_failure == "quarantine"]
     counts = Metrics(**first.counts, rows_quarantined=0)
     if not wanted:
         return Sifting(first=first, counts=counts)
     most = int(rules.model.max_quarantine_share * artifact.manifest.rows)
     with DuckDBEngine.open(engine) as opened:
-        frame = Frame.of_artifact(opened, artifact)
+        frame = Frame.of_artifact(opened, artifact, related)
         breaking = _breaking(frame, rules, as_of, wanted)
         if refusal := _refusal(first.results, breaking):
             return Sifting(first=first, counts=counts, refusal=refusal)
@@ -150,7 +153,7 @@ def sift(
             )
         except TooManyError as error:
             return Sifting(first=first, counts=counts, refusal=_too_many(error.rows, artifact, rules))
-    clean = validate(division.clean, rules, as_of=as_of, engine=engine, **choices)
+    clean = validate(division.clean, rules, as_of=as_of, engine=engine, related=related, runner=runner)
     _tell(first, division, clean)
     counts["rows_quarantined"] = division.rows
     return Sifting(first=first, clean=clean, division=division, counts=counts)
@@ -165,7 +168,7 @@ def sift_all(
     run: Run | None = None,
     engine: DuckDBSettings | None = None,
     related: Mapping[str, Artifact] | None = None,
-    **choices: Any,  # noqa: ANN401 - what `validate` takes besides
+    runner: Literal["scan", "gx"] | None = None,
 ) -> dict[str, Sifting]:
     """Sift several artifacts, each by the rules of its name, in the order given, and each to the end.
 
@@ -180,14 +183,15 @@ def sift_all(
         run: who does it.
         engine: what the computation may take.
         related: other artifacts that rules refer to, by name.
-        choices: passed on to `validate`.
+        runner: ``scan``, or ``gx`` for stock Great Expectations on pandas; what the rules say if None.
     """
     known = {**(related or {}), **artifacts}
     sifted: dict[str, Sifting] = {}
     for name, artifact in artifacts.items():
         others = {other: found for other, found in known.items() if other != name}
-        given = {**choices, "related": others} if rules[name].model.references else choices
-        sifted[name] = sift(artifact, rules[name], as_of=as_of, root=root, run=run, engine=engine, **given)
+        sifted[name] = sift(
+            artifact, rules[name], as_of=as_of, root=root, run=run, engine=engine, related=others, runner=runner
+        )
         if sifted[name].passed:
             known[name] = sifted[name].artifact
     return sifted
@@ -224,7 +228,8 @@ def _breaking(
 ) -> list[Breaking]:
     """Return the failed rules that say of single rows whether they break them, each with the SQL that says so."""
     names = {result.rule_id for result in wanted}
-    found = ((rule, offending(frame, rule)) for rule in rules_of(rules, instant(as_of)) if rule.rule_id in names)
+    listed = discreet(rules_of(rules, instant(as_of)), rules.model.sensitive)
+    found = ((rule, offending(frame, rule)) for rule in listed if rule.rule_id in names)
     return [(rule, condition) for rule, condition in found if condition is not None]
 
 

@@ -81,7 +81,7 @@ def validate(
         try:
             frame = Frame.of_artifact(opened, artifact, related)
             judgement, scan = judge_frame(frame, listed, rules.name, on_pandas=_on_pandas(frame, rules, runner))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what is none of ours is raised as it is
             raise _mapped(error, artifact, masking) from (None if rules.model.sensitive else error)
     results = in_report_order(masking.results(judgement.results))
     counts = count_results(results, artifact.manifest.rows)

@@ -17,6 +17,7 @@ EVENTS = activity(done("ann", HOUR, hours=2.0), done("ann", 2 * HOUR), bug("bob"
 NAMES = [
     "user_id", "tasks_completed_7d", "skill_score_backend", "skill_score_frontend", "skill_score_database",
     "skill_score_devops", "current_workload_hours", "avg_completion_hours", "bug_rate", "active_days",
+    "tasks_completed_per_week",
 ]  # fmt: skip
 
 
@@ -83,7 +84,9 @@ def test_the_inputs_are_not_changed():
 def test_features_without_their_columns_are_left_out_and_named(caplog):
     user_data, activity_data = frames()
     frame = seed_extractor().extract_user_features(user_data, activity_data[["user_id", "event_type", "occurred_at"]])
-    assert list(frame.columns) == ["user_id", "tasks_completed_7d", "bug_rate", "active_days"]
+    assert list(frame.columns) == [
+        "user_id", "tasks_completed_7d", "bug_rate", "active_days", "tasks_completed_per_week",
+    ]  # fmt: skip
     assert "there is no activity.hours, activity.skill" in caplog.text
 
 
@@ -209,3 +212,67 @@ def test_the_last_event_counts_to_the_nanosecond():
     activity_data["occurred_at"] = activity_data["occurred_at"].astype("datetime64[ns, UTC]") + pd.Timedelta(999, "ns")
     frame = seed_extractor().extract_user_features(user_data, activity_data)
     assert frame["tasks_completed_7d"].tolist() == [2, 1, 0]
+
+
+HOURS = pd.Timedelta(1, "h")
+
+
+def tracker_frames():
+    """A small tracker as of AS_OF: two projects, a team in one of them."""
+    users_, activity_ = frames()
+    now = pd.Timestamp(AS_OF)
+    users_ = users_.assign(team_id=["red", "red", None], created_at=[now - 800 * 24 * HOURS, now - 24 * HOURS, now])
+    tasks = pd.DataFrame({
+        "task_id": ["t1", "t2", "t3"], "project_id": ["p", "p", "q"], "task_type": ["bug", "docs", "bug"],
+        "priority": ["high", "low", "odd"], "skill": ["backend", None, "docs"], "dependency_count": [0, 1, 0],
+        "estimated_hours": [4.0, 8.0, None], "created_at": [now - 96 * HOURS, now - 48 * HOURS, now + HOURS],
+        "completed_at": [now - 2 * HOURS, None, None],
+    })  # fmt: skip
+    return {
+        "users": users_,
+        "activity": activity_.assign(task_id=["t1", "t1", "t2", "t2"], project_id="p"),
+        "tasks": tasks,
+        "teams": pd.DataFrame({"team_id": ["red"], "project_id": ["p"]}),
+        "projects": pd.DataFrame({"project_id": ["p", "q"], "created_at": now - 960 * HOURS}),
+    }
+
+
+def test_the_twins_for_tasks_projects_and_teams():
+    data = tracker_frames()
+    tasks = seed_extractor().extract_task_features(data["tasks"], data["activity"], as_of=AS_OF).set_index("task_id")
+    assert tasks.index.tolist() == ["t1", "t2"]  # t3 is not there yet
+    assert tasks["priority_level"].tolist() == [3, 1]
+    assert tasks["effort_estimate_hours"].tolist() == [1.5, 1.0]
+    assert tasks["deadline_urgency"].tolist() == [0.0, 1.0]  # two days have passed, 1.4 were planned
+    projects = seed_extractor().extract_project_features(
+        data["projects"], data["tasks"], data["activity"], data["users"], data["teams"], as_of=AS_OF
+    )
+    assert projects.set_index("project_id").loc["p"].to_dict() == {
+        "total_tasks": 2, "completed_tasks": 1, "blocked_tasks": 1, "progress_pct": 50.0,
+        "velocity_tasks_per_week": 1.0, "risk_score": 0.8, "team_size": 2,
+        "budget_utilization_pct": pytest.approx(100 * 4 / 12),
+    }  # fmt: skip
+    teams = seed_extractor().extract_team_features(data["teams"], data["users"], data["activity"], as_of=AS_OF)
+    row = teams.iloc[0].to_dict()
+    assert (row["team_size"], row["experience_junior"], row["experience_mid"]) == (2, 1, 1)
+
+
+def test_twins_without_all_tables_leave_out_what_needs_them(caplog):
+    data = tracker_frames()
+    projects = seed_extractor().extract_project_features(data["projects"], data["tasks"], as_of=AS_OF)
+    assert list(projects.columns) == [
+        "project_id", "total_tasks", "completed_tasks", "blocked_tasks", "progress_pct", "velocity_tasks_per_week",
+        "risk_score",
+    ]  # fmt: skip
+    assert "left out 'team_size', 'budget_utilization_pct': there is no activity.event_type" in caplog.text
+    teams = seed_extractor().extract_team_features(data["teams"], data["users"], as_of=AS_OF)
+    assert "team_size" in teams.columns
+    assert "workload_balance" not in teams.columns
+
+
+def test_definitions_for_projects_are_definitions():
+    data = tracker_frames()
+    extractor = seed_extractor(feature_definitions={"features": ["progress_pct"]})
+    assert extractor.extract_project_features(data["projects"], data["tasks"], as_of=AS_OF)["progress_pct"][0] == 50.0
+    with pytest.raises(ConfigError, match="no feature named 'progress_pct'"):
+        extractor.extract_user_features(data["users"], data["activity"])

@@ -28,7 +28,11 @@ __all__ = ["Computation", "arrow_schema", "computing", "stamped"]
 
 _log = logging.getLogger(__name__)
 
-_PER_KEY = "mlpipe_per_key"
+_PER_KEY, _EVENTS = "mlpipe_per_key", "mlpipe_events"
+
+_GROUPS_AT_ONCE = 100_000
+"""Entities times moments that are aggregated at once. Beyond what caches hold, an aggregation of many moments takes
+longer than one after the other, and beyond the memory limit it spills."""
 
 
 class Computation:
@@ -57,6 +61,7 @@ class Computation:
         self._extent = compiler.Extent(plan, as_of, chunk)
         self.counts: dict[str, int] = {}
         self.sights: list[Sight] = []
+        self._left_out: dict[str, tuple[int, int]] = {}
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield key and features of every entity, in the order of the keys; of many moments one after the other.
@@ -69,18 +74,42 @@ class Computation:
             backend = engine.ibis()
             tables = compiler.inputs(plan, self._schemas)
             self._refuse_conflicts(backend, tables)
-            per_source = {}
-            for n, source in enumerate(plan.sources):
-                aggregated = compiler.events_per_key(plan, source, tables, self._extent)
-                name, sql = f"{_PER_KEY}_{n}", backend.compile(aggregated)
-                engine.keep(name, sql)
-                per_source[source] = compiler.kept(aggregated, name)
-            self._count(backend, tables, per_source)
-            for source, per_key in per_source.items():
-                self._look(backend, source, tables, per_key)
-            own = list(called(plan, engine, self._schemas, self._extent))
-            rows = compiler.feature_rows(plan, tables, per_source, self._extent, own)
-            yield from engine.batches(backend.compile(rows))
+            for extent in self._steps(backend, tables):
+                yield from self._step(backend, tables, extent)
+            self._warn()
+
+    def _steps(self, backend: Any, tables: dict[str, Any]) -> Iterator[compiler.Extent]:  # noqa: ANN401 - ibis
+        """Yield the extents to compute one by one: of many moments as many at once as an engine can keep apart.
+
+        The inputs are read once: what the steps need of the events is kept by the engine, which may spill it.
+        """
+        plan, engine, whole = self._plan, self._engine, self._extent
+        spine = tables[plan.domain.spine]
+        (entities,) = engine.row(str(backend.compile(spine.count().name("n").as_table()))) if whole.many else (0,)
+        size = max(_GROUPS_AT_ONCE // max(int(entities), 1), 1)
+        if whole.moments.count <= size or not whole.many:
+            yield whole
+            return
+        for n, source in enumerate(plan.sources):
+            events = compiler.in_window(plan, source, tables, whole)
+            name = f"{_EVENTS}_{n}"
+            engine.keep(name, backend.compile(events))
+            tables[compiler.kept_events(source)] = compiler.kept(events, name)
+        for moments in whole.moments.split(size):
+            yield compiler.Extent(plan, moments, whole.chunk)
+
+    def _step(self, backend: Any, tables: Mapping[str, Any], extent: compiler.Extent) -> Iterator[pa.RecordBatch]:  # noqa: ANN401
+        plan, engine, per_source = self._plan, self._engine, {}
+        for n, source in enumerate(plan.sources):
+            aggregated = compiler.events_per_key(plan, source, tables, extent)
+            name = f"{_PER_KEY}_{n}"
+            engine.keep(name, backend.compile(aggregated))
+            per_source[source] = compiler.kept(aggregated, name)
+        self._count(backend, tables, per_source, extent)
+        for source, per_key in per_source.items():
+            self._look(backend, source, per_key, extent)
+        own = list(called(plan, engine, self._schemas, extent))
+        yield from engine.batches(backend.compile(compiler.feature_rows(plan, tables, per_source, extent, own)))
 
     def _refuse_conflicts(self, backend: Any, tables: Mapping[str, Any]) -> None:  # noqa: ANN401 - ibis has no types
         """A key that stands in an input twice is one thing; with two values of a column in use it is a riddle."""
@@ -90,30 +119,52 @@ class Computation:
             if not count:
                 continue
             found = [key for (key,) in self._engine.rows(f"SELECT * FROM ({sql}) AS t ORDER BY 1 LIMIT 6")]  # noqa: S608
-            need = next(need for need in self._plan.needs if need.role == conflict.role)
+            asking = [need for need in self._plan.needs if need.role == conflict.role]
             raise FeatureError.because(
-                where=need.where,
-                feature=need.feature,
+                where=asking[0].where if asking else self._plan.where,
+                feature=asking[0].feature if asking else self._plan.name,
                 problem=f"{count} {conflict.key} stand in {conflict.role!r} more than once, with different "
                 f"values of {' or '.join(conflict.columns)}: {samples(found)}",
                 hint="Deduplicate them at ingestion (deduplicate: {key: [...], order_by: ...}), or let validation "
                 "refuse them with unique_columns.",
             )
 
-    def _count(self, backend: Any, tables: Mapping[str, Any], per_source: Mapping[str, Any]) -> None:  # noqa: ANN401
+    def _count(
+        self,
+        backend: Any,  # noqa: ANN401
+        tables: Mapping[str, Any],
+        per_source: Mapping[str, Any],
+        extent: compiler.Extent,
+    ) -> None:
+        """Count what is left out: once what does not depend on the moment, and per step the events."""
+        plan = self._plan
+        if not self.counts:
+            (entities,) = self._engine.row(str(backend.compile(compiler.keyless(plan, tables, extent))))
+            self.counts = {"events_null_key": 0, "events_unknown_entity": 0, "entities_null_key": int(entities)}
+            for source in per_source:
+                later, timeless = compiler.unseen(plan, source, tables, self._extent)
+                self._add("events_later", self._engine.row(str(backend.compile(later)))[0])
+                self._add("events_without_time", self._engine.row(str(backend.compile(timeless)))[0])
+        for source, per_key in per_source.items():
+            if [column for _, column in plan.sources[source].keys] != [plan.domain.entity]:
+                continue  # the key says what an entity is like, not which one it is
+            counted = compiler.left_out(plan, source, tables, per_key, extent)
+            found = self._engine.row(str(backend.compile(counted)))
+            null_key, unknown = self._left_out.get(source, (0, 0))
+            self._left_out[source] = (null_key + int(found[0]), unknown + int(found[1]))
+            self._add("events_null_key", found[0])
+            self._add("events_unknown_entity", found[1])
+
+    def _add(self, name: str, number: int) -> None:
+        self.counts[name] = self.counts.get(name, 0) + int(number)
+
+    def _warn(self) -> None:
+        """Say what is left out."""
         plan = self._plan
         entity, spine = plan.domain.entity, plan.domain.spine
-        (entities,) = self._engine.row(str(backend.compile(compiler.keyless(plan, tables, self._extent))))
-        self.counts = {"events_null_key": 0, "events_unknown_entity": 0, "entities_null_key": int(entities)}
-        if entities:
+        if entities := self.counts["entities_null_key"]:
             _log.warning("%s: rows of %r without a %s are left out: %d", plan.name, spine, entity, entities)
-        for source, per_key in per_source.items():
-            if [column for _, column in plan.sources[source].keys] != [entity]:
-                continue  # the key says what an entity is like, not which one it is
-            counted = compiler.left_out(plan, source, tables, per_key, self._extent)
-            null_key, unknown = self._engine.row(str(backend.compile(counted)))
-            self.counts["events_null_key"] += int(null_key)
-            self.counts["events_unknown_entity"] += int(unknown)
+        for source, (null_key, unknown) in self._left_out.items():
             what = "events" if source == plan.domain.events else f"events ({source})"
             if null_key:
                 _log.warning("%s: %s without a %s are left out: %d", plan.name, what, entity, null_key)
@@ -122,14 +173,15 @@ class Computation:
                     "%s: %s of a %s that %r does not hold are left out: %d", plan.name, what, entity, spine, unknown
                 )
 
-    def _look(self, backend: Any, source: str, tables: Mapping[str, Any], per_key: Any) -> None:  # noqa: ANN401
-        """Note what the aggregation of a source has seen, and what it has not."""
-        plan, extent = self._plan, self._extent
+    def _look(self, backend: Any, source: str, per_key: Any, extent: compiler.Extent) -> None:  # noqa: ANN401
+        """Note what the aggregation of a source has seen."""
+        plan = self._plan
         reached = {feature.name: set(cells_of(plan, feature.id)) for feature in plan.features}
         found = self._engine.records(backend.compile(compiler.seen(plan, source, per_key, extent)))
         for column, cells in compiler.sets_of_events(plan, source).items():
             latest = [(row[column], row.get(compiler.MOMENT)) for row in found if row[column] is not None]
             leads = [_aware(moment or extent.moments.last) - plan.delay - _aware(time) for time, moment in latest]
+            own = {plan.cells[key] for key in cells}
             self.sights.append(
                 Sight(
                     source=source,
@@ -137,16 +189,10 @@ class Computation:
                     latest=max((_aware(time) for time, _ in latest), default=None),
                     lead=min(leads, default=None),
                     violations=sum(row[f"x{column[1:]}"] for row in found),
-                    features=tuple(name for name, own in reached.items() if own & {plan.cells[key] for key in cells}),
+                    features=tuple(name for name, used in reached.items() if used & own),
                 )
             )
-        later, timeless = compiler.unseen(plan, source, tables, extent)
-        for name, number in (
-            ("events_used", sum(row["events"] for row in found)),
-            ("events_later", self._engine.row(str(backend.compile(later)))[0]),
-            ("events_without_time", self._engine.row(str(backend.compile(timeless)))[0]),
-        ):
-            self.counts[name] = self.counts.get(name, 0) + int(number)
+        self._add("events_used", sum(row["events"] for row in found))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,11 @@ class Moments:
                 hint="Write {start: 2026-01-01, end: 2026-02-01, every: 1d}.",
             )
         return cls.between(given["start"], given["end"], given.get("every") or "1d")
+
+    def split(self, size: int) -> Iterator[Moments]:
+        """Yield them in groups of at most so many, the first ones first."""
+        for start in range(0, self.count, size):
+            yield replace(self, first=self.first + self.every * start, count=min(size, self.count - start))
 
     def __iter__(self) -> Iterator[datetime]:
         """Yield them, the first one first."""

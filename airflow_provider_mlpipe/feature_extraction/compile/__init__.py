@@ -8,7 +8,7 @@ or on the number of threads.
 
 from __future__ import annotations
 
-from airflow_provider_mlpipe.feature_extraction.compile.events import unseen
+from airflow_provider_mlpipe.feature_extraction.compile.events import in_window, kept_events, unseen
 from airflow_provider_mlpipe.feature_extraction.compile.extent import MOMENT, Extent
 from airflow_provider_mlpipe.feature_extraction.compile.own import outcome, stacked, visible
 from airflow_provider_mlpipe.feature_extraction.compile.rows import (
@@ -45,8 +45,10 @@ __all__ = [
     "conflicts",
     "events_per_key",
     "feature_rows",
+    "in_window",
     "inputs",
     "kept",
+    "kept_events",
     "keyless",
     "left_out",
     "most_frequent",

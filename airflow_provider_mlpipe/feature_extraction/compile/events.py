@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.feature_extraction.declaration import Borrowed
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
 
-__all__ = ["TIME", "Names", "borrowed_rows", "keys_of", "prepared", "unseen"]
+__all__ = ["TIME", "Names", "borrowed_rows", "in_window", "kept_events", "keys_of", "prepared", "unseen"]
 
 TIME = "time"
 """The internal name of an event's time. All other internal names are a letter and a number, so that no column of an
@@ -55,7 +55,7 @@ def prepared(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent)
     """
     found, names = plan.sources[source], Names(plan, source)
     longest = plan.longest(source)
-    events = _in_window(plan, source, tables[found.role], extent)
+    events = in_window(plan, source, tables, extent)
     time = clean(events[plan.theirs(found.role, found.timestamp)])
     values = {TIME: time}
     wanted = {f"k{n}": column for n, (column, _) in enumerate(found.keys)} | {
@@ -144,8 +144,15 @@ def _with_borrowed(
     return joined.select(rows, **columns)
 
 
-def _in_window(plan: Plan, source: str, events: Any, extent: Extent) -> Any:  # noqa: ANN401
+def kept_events(source: str) -> str:
+    """Return the name among tables of a source's events that were read before; no role has such a name."""
+    return f"events of {source}"
+
+
+def in_window(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent) -> Any:  # noqa: ANN401
+    """Return the events of a source in all windows of an extent, as they are."""
     found = plan.sources[source]
+    events = tables.get(kept_events(source), tables[found.role])
     time = events[plan.theirs(found.role, found.timestamp)]
     start, end = extent.outer(plan.longest(source))
     return events.filter(_at(time) >= _bound(start, time), _at(time) < _bound(end, time))

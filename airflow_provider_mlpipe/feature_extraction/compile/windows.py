@@ -10,6 +10,7 @@ from airflow_provider_mlpipe.feature_extraction.compile.revisits import REVISITE
 from airflow_provider_mlpipe.feature_extraction.compile.sharing import SHARING, sharing
 from airflow_provider_mlpipe.feature_extraction.compile.sights import latest_seen
 from airflow_provider_mlpipe.feature_extraction.compile.terms import Terms
+from airflow_provider_mlpipe.feature_extraction.compile.variety import variety
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,10 +29,11 @@ def events_per_key(plan: Plan, source: str, tables: Mapping[str, Any], extent: E
     """Return one row per key that occurs in the source's longest window, null included: key, events, every cell."""
     windows = Windows(plan, source, prepared(plan, source, tables, extent), extent)
     rows, cells = windows.rows, plan.source_cells(source)
-    plain = {key: windows.cell(key) for key, cell in cells.items() if cell.agg not in SHARING}
+    plain = {key: windows.cell(key) for key, cell in cells.items() if cell.agg not in (*SHARING, "distinct")}
     result = rows.group_by(keys_of(rows)).aggregate(
         **{EVENTS: rows.count().cast("int64")}, **latest_seen(windows), **plain
     )
+    result = variety(windows, result, {key: cell for key, cell in cells.items() if cell.agg == "distinct"})
     result = revisited(windows, result, {key: cell for key, cell in cells.items() if cell.agg in REVISITED})
     return sharing(windows, result, {key: cell for key, cell in cells.items() if cell.agg in SHARING})
 

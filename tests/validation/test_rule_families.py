@@ -15,6 +15,7 @@ from airflow_provider_mlpipe.validation import validate
 from airflow_provider_mlpipe.validation.frame import Frame
 from airflow_provider_mlpipe.validation.offenders import offending
 from airflow_provider_mlpipe.validation.rules import rules_of
+from airflow_provider_mlpipe.validation.stage import judge_frame
 
 AS_OF = dt.datetime(2026, 1, 14, 2, tzinfo=dt.UTC)
 
@@ -110,15 +111,28 @@ ROWS = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def scanned():
+    """Judge a table in memory: the same scan and judgement as of an artifact, without its files."""
+
+    def judged(table, rules):
+        listed = rules_of(dataset_rules({"data": rules}, "data"), AS_OF)
+        with DuckDBEngine.open() as engine:
+            judgement, _ = judge_frame(Frame.of_table(engine, pa.table(table)), listed, "data")
+        return {each.rule_id.removeprefix("data."): each for each in judgement.results}
+
+    return judged
+
+
 def shown(sample) -> object:
     values = tuple(sample.values.values())
     return values[0] if len(values) == 1 else values
 
 
 @pytest.mark.parametrize("case", ROWS)
-def test_rules_on_rows(case, judge, result):
+def test_rules_on_rows(case, scanned):
     rules, rule_id, status, checked, unexpected, samples = ROWS[case]
-    found = result(judge(TABLE, rules), rule_id)
+    found = scanned(TABLE, rules)[rule_id]
     assert (found.status, found.checked, found.unexpected) == (status, checked, unexpected), found.found
     assert {shown(each) for each in found.samples} == samples
 
@@ -170,10 +184,10 @@ STATISTICS = {
 
 
 @pytest.mark.parametrize("case", STATISTICS)
-def test_statistics(case, judge, result):
+def test_statistics(case, scanned):
     name, good, bad, rule_id, observed = STATISTICS[case]
     for bounds, status in ((good, "passed"), (bad, "failed")):
-        found = result(judge(NUMBERS, {"statistics": {name: bounds}}), rule_id)
+        found = scanned(NUMBERS, {"statistics": {name: bounds}})[rule_id]
         assert found.status == status, found.found
         assert found.observed == (observed if isinstance(observed, str) else pytest.approx(observed))
         assert found.found.startswith("It is ")

@@ -155,6 +155,12 @@ def _relate(engine: DuckDBEngine, place: int, artifact: Artifact) -> Related:
     return Related(relation, artifact.schema)
 
 
+def _forget(engine: DuckDBEngine, relation: str) -> None:
+    """Make room for another relation of that name, be it a view or a table."""
+    found = engine.rows("SELECT view_name FROM duckdb_views() WHERE view_name = ? AND temporary", [relation])
+    engine.connection.execute(f"DROP {'VIEW' if found else 'TABLE'} IF EXISTS {relation}")
+
+
 def _is_wide(artifact: Artifact) -> bool:
     """Whether to hold the rows in memory: every statement reads the footers anew, and that of a wide file is long."""
     return len(artifact.schema) >= WIDE_COLUMNS and sum(part.bytes for part in artifact.manifest.parts) <= WIDE_BYTES
@@ -195,10 +201,11 @@ def _address(
         for place, field in enumerate(schema)
     )
     rows = f"SELECT {columns} FROM {positioned}"  # noqa: S608
+    _forget(engine, relation)
     if keep:
-        engine.keep(f"{relation}_kept", rows)
-        rows = f"FROM {relation}_kept"
-    engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {relation} AS {rows}")
+        engine.keep(relation, rows)
+    else:
+        engine.connection.execute(f"CREATE TEMP VIEW {relation} AS {rows}")
     return tuple(str(row[1]) for row in engine.rows(f"DESCRIBE {relation}"))
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airflow_provider_mlpipe.cli.options import AsOf, Json, open_artifact
+from airflow_provider_mlpipe.cli.options import AsOf, Json, open_artifact, s3_options, storage
 from airflow_provider_mlpipe.cli.results import results, table
-from airflow_provider_mlpipe.errors import ConfigError
-from airflow_provider_mlpipe.run import instant
+from airflow_provider_mlpipe.errors import ArtifactNotFoundError, ConfigError, redact
+from airflow_provider_mlpipe.run import Run, instant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
+    from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.validation.survey import Survey
 
 __all__ = ["add_to"]
@@ -27,7 +34,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def profile(
-    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="The artifact's URI or folder.")],
+    artifact: Annotated[
+        str,
+        typer.Argument(
+            metavar="ARTIFACT",
+            help="An artifact's URI or folder; or parquet, CSV or JSON files: a file, a folder or a glob.",
+        ),
+    ],
     reference_out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the profile as JSON, for drift rules to refer to. Never overwritten."),
@@ -37,6 +50,9 @@ def profile(
         typer.Option(
             metavar="FILE", help="Write rules that hold on this data as YAML, with the evidence; - for stdout."
         ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="What to call the data in the proposal; the artifact's dataset if absent.")
     ] = None,
     sensitive: Annotated[
         list[str] | None,
@@ -54,10 +70,10 @@ def profile(
     from airflow_provider_mlpipe.validation.survey import survey
 
     with results(as_json=as_json) as out:
-        opened = open_artifact(artifact)
-        with out.progress(f"looking at {opened.manifest.dataset}"):
-            moment = instant(as_of) if as_of is not None else None
+        moment = instant(as_of) if as_of is not None else None
+        with out.progress(f"looking at {redact(artifact)}"), _opened(artifact, dataset) as opened:
             found = survey(opened, as_of=moment, sensitive=_known(sensitive or [], opened.schema.names))
+        found = replace(found, artifact=redact(artifact), dataset=dataset or found.dataset)
         document = stored_profile.document(found)
         if reference_out is not None:
             text = stored_profile.as_text(document)
@@ -71,6 +87,21 @@ def profile(
         files = {"reference": None if reference_out is None else str(reference_out), "proposal": propose}
         keys = [list(key) for key in found.keys]
         out.emit({"profile": document, "keys": keys, **files}, lambda console: _show(found, files, console))
+
+
+@contextmanager
+def _opened(given: str, dataset: str | None) -> Iterator[Artifact]:
+    """Open an artifact, or make one of files that no stage wrote, for as long as it is looked at."""
+    from airflow_provider_mlpipe.ingestion import adopt
+
+    try:
+        found = open_artifact(given)
+    except ArtifactNotFoundError:
+        name = dataset or re.sub(r"\W+", "_", Path(given).stem).strip("_") or "data"
+        with TemporaryDirectory(prefix="mlpipe-profile-") as folder:
+            yield adopt(given, dataset=name, root=storage(folder), run=Run(task_id="profile"), options=s3_options())
+        return
+    yield found
 
 
 def _known(names: list[str], columns: list[str]) -> list[str]:

@@ -44,6 +44,7 @@ _DIALECT = "duckdb"
 
 _CLOCK = ("now", "today", "current_date", "current_time", "current_timestamp", "getdate", "sysdate", "localtime")
 _CLOCK_NODES = ("CurrentDate", "CurrentTime", "CurrentTimestamp", "CurrentDatetime", "Localtime", "Localtimestamp")
+_STATEMENTS = ("Command", "Set", "Show", "Use", "Describe", "Pragma", "Comment", "Copy", "Analyze")
 _BINARY = {
     "Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "EQ": "=", "NEQ": "<>", "LT": "<", "LTE": "<=", "GT": ">",
     "GTE": ">=", "And": "and", "Or": "or",
@@ -167,6 +168,9 @@ def _tree(text: str) -> Any:  # noqa: ANN401 - sqlglot has no types here
         raise _NotAllowedError(f"longer than {MAX_LENGTH} characters", "Split it into several derived features.")
     try:
         statements = sqlglot.parse(text, read=_DIALECT)
+        if len(statements) == 1 and type(statements[0]).__name__ in _STATEMENTS:
+            # A feature may be called like a statement: load / 2 is no LOAD.
+            statements = [sqlglot.parse_one(text, read=_DIALECT, into=sqlglot.exp.Condition)]
     except RecursionError:
         raise _NotAllowedError("nests too deeply", "Split it into several derived features.") from None
     except SqlglotError as error:

@@ -68,7 +68,7 @@ def test_an_absent_variable_is_a_note_and_its_value_is_never_shown(mlpipe, file,
     [
         ("type: file\npath: x.csv\n", "ingestion"),
         ("feature_store: {project: p}\n", "features"),
-        ("x_features: {derived: {a: b}}\n", "features"),
+        ("user_features: {derived: {a: b}}\n", "features"),
         ("x: {allow_empty: true}\n", "validation"),
     ],
 )

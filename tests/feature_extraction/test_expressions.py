@@ -88,6 +88,10 @@ def test_a_where_is_checked_too_and_says_its_line(tmp_path):
         ('"we""ird col" <> -b', '("we""ird col" <> neg(b))'),
         ("least(a, 1, b) + greatest(a) /* why */", "(least(a, 1, b) + greatest(a))"),
         ("true", "True"),
+        ("load / 2", "(load / 2)"),  # LOAD, SHOW and SET begin statements elsewhere
+        ("show + set", "(show + set)"),
+        ("set", "set"),
+        ("days_since(created_at) > 3", "(days_since(created_at) > 3)"),
     ],
 )
 def test_what_is_allowed_is_understood(text, meaning):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_mlpipe import config
 from airflow_provider_mlpipe.config import FeatureStore
 from airflow_provider_mlpipe.errors import StoreUnavailableError
 from airflow_provider_mlpipe.feature_store import materialize, open_store
@@ -71,6 +74,25 @@ def test_what_goes_online_is_byte_for_byte_what_the_arrow_engine_writes(root: St
     assert len(written) == MANY
     assert written == raw_hashes(valkey, by_arrow.project)
     assert online(by_spark, root, table.slice(0, 50)) == expected(table.slice(0, 50))
+
+
+def test_the_example_of_the_documentation_runs(
+    root: Storage, valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The YAML of docs/how-to/feature-store.md, by the command line's own reading of it."""
+    guide = Path(__file__).parents[2] / "docs/how-to/feature-store.md"
+    [example] = [
+        block for block in re.findall(r"```yaml\n(.*?)```", guide.read_text(), re.DOTALL) if "spark_conf" in block
+    ]
+    (tmp_path / "features.yaml").write_text(f"{example}  project: p{uuid.uuid4().hex}\n")
+    monkeypatch.setenv("FEAST_DATABASE", str(tmp_path / "registry.db"))
+    monkeypatch.setenv("ONLINE_STORE", f"redis://{valkey}")
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    found = config.feature_store(str(tmp_path / "features.yaml")).model
+    assert (found.engine, found.offline_store["type"], found.online_store["type"]) == ("spark", "spark", "redis")
+    table = scores(10)
+    assert materialize(features(root, table), found, root=root).rows == 10
+    assert online(found, root, table) == expected(table)
 
 
 def test_every_type(root: Storage, valkey: str) -> None:

@@ -49,15 +49,17 @@ def outcome_line(summary: Mapping[str, Any]) -> str:
     if not quarantine:
         return ""
     was = "was" if quarantine["rows"] == 1 else "were"
+    went = "passed and went on" if quarantine["passed"] else "did not pass either"
     return (
         f"{word(quarantine['rows'], 'row')} {was} taken out: {code(quarantine['artifact'])}. "
-        f"The {amount(quarantine['passed_on'])} others were passed on: {code(quarantine['clean'])}."
+        f"The rest, {word(quarantine['passed_on'], 'row')}, {went}: {code(quarantine['clean'])}."
     )
 
 
 def _head(summary: Mapping[str, Any]) -> str:
     counts = summary["counts"]
-    state = "PASSED" if summary["passed"] else "QUARANTINED" if summary.get("quarantine") else "BLOCKED"
+    dealt_with = (summary.get("quarantine") or {}).get("passed")
+    state = "QUARANTINED" if dealt_with else "PASSED" if summary["passed"] else "BLOCKED"
     mark = {"PASSED": "✅", "QUARANTINED": "\N{LEFT-POINTING MAGNIFYING GLASS}", "BLOCKED": "❌"}[state]
     facts = [
         f"{amount(counts['passed'])} of {word(counts['total_checks'], 'rule')} held",

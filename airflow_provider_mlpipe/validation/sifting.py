@@ -78,7 +78,7 @@ class Sifting:
 
     def summary(self) -> str:
         """Return what became of it for a log: the verdict as it came, then what was taken out and judged again."""
-        lines = [self.first.summary("QUARANTINED" if self.division is not None else "")]
+        lines = [self.first.summary("QUARANTINED" if self.division is not None and self.passed else "")]
         if self.division is not None and self.clean is not None:
             taken, where = plural(self.division.rows, "row"), redact(self.division.quarantine.uri)
             lines += [f"{taken} went to quarantine: {where}", f"What is left: {self.clean.summary()}"]

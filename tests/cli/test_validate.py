@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_mlpipe.artifacts import Artifact
+from tests.cli.terminal import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,3 +126,18 @@ def test_what_it_writes_for_others_is_written_whatever_the_verdict(mlpipe, place
     written_now = [*(place / "out").rglob("*"), *(place / "artifacts" / "people").rglob("_*")]
     told = passed.out + passed.err + "".join(path.read_text(errors="replace") for path in written_now if path.is_file())
     assert "secret.org" not in told, "email is sensitive"
+
+
+def test_the_how_to_page_is_true(mlpipe, tmp_path, monkeypatch):
+    """docs/how-to/validation-outcomes.md: its rules load, its command gives what stands below it."""
+    page = (REPOSITORY / "docs" / "how-to" / "validation-outcomes.md").read_text(encoding="utf-8")
+    blocks = dict(re.findall(r"```(yaml|csv|console)\n(.*?)```", page, re.DOTALL))
+    (tmp_path / "rules.yaml").write_text(blocks["yaml"])
+    (tmp_path / "users.csv").write_text(blocks["csv"])
+    monkeypatch.chdir(tmp_path)
+    first, *said, second = blocks["console"].splitlines()
+    answer = mlpipe(*shlex.split(first.removeprefix("$ mlpipe ")))
+    assert answer.code == 0, answer.err
+    assert [line for line in said if line not in answer.out] == []
+    assert {"junit.xml", "summary.md"} <= files(tmp_path)
+    assert "users.range.age" in mlpipe(*shlex.split(second.removeprefix("$ mlpipe "))).out

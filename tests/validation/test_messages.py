@@ -125,7 +125,8 @@ def test_markdown_tells_where_rows_went(publish, as_of, root):
     done = sift(publish({"id": ["u1", None]}), dataset_rules(rules, "data"), as_of=as_of, root=root)
     text = markdown(done.first.artifact.verdict())
     assert "**data: QUARANTINED**" in text
-    assert f"1 row was taken out: `{done.quarantine.uri}`. The 1 others were passed on: `{done.artifact.uri}`." in text
+    assert f"1 row was taken out: `{done.quarantine.uri}`." in text
+    assert f"The rest, 1 row, passed and went on: `{done.artifact.uri}`." in text
     suite = ET.fromstring(junit([done.first.artifact.verdict()]))[0]
     assert suite.get("failures") == "0", "what was dealt with fails no build"
 

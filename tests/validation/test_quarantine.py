@@ -288,3 +288,23 @@ def test_a_bucket_is_sifted_where_it_lies(publish, as_of, s3):
     assert clean.table()["id"].to_pylist() == ["u0", "u6", "u7", "u8", "u9"]
     assert clean.verdict()["passed"] is True
     assert sorted(reasons(Artifact.open(done.quarantine.uri, s3.options))) == [1, 2, 3, 4, 5]
+
+
+def test_files_in_a_bucket_are_referred_to_and_nothing_is_written_beside_them(as_of, s3):
+    from airflow_provider_mlpipe.ingestion import adopt
+    from airflow_provider_mlpipe.run import Run
+
+    root, theirs = Storage(f"{s3.uri}/adopting", s3.options), Storage(f"{s3.uri}/theirs/people", s3.options)
+    for part in range(2):
+        with theirs.filesystem.open_output_stream(theirs.path(f"{part}.parquet")) as stream:
+            pq.write_table(pa.table({"id": [f"u{part}"], "age": [100 * part]}), stream)
+    adopted = adopt(theirs.uri, dataset="people", root=root, run=Run())
+    done = sift(
+        Artifact.open(adopted.uri, s3.options),
+        dataset_rules({"p": {"on_failure": "quarantine", "max_quarantine_share": 0.5, "range_constraints": {"age": {"max": 50}}}}, "p"),
+        as_of=as_of, root=root,
+    )  # fmt: skip
+    assert done.passed
+    assert [part.name for part in adopted.manifest.parts] == [f"{theirs.uri}/{part}.parquet" for part in range(2)]
+    assert done.artifact.table()["id"].to_pylist() == ["u0"]
+    assert set(theirs.names()) == {"0.parquet", "1.parquet"}

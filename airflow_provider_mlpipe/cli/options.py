@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from airflow_provider_mlpipe.artifacts import Artifact, S3Options, Storage
+    from airflow_provider_mlpipe.engines import EngineSettings
 
 __all__ = [
     "AsOf",
+    "EngineName",
     "Inputs",
     "IntervalEnd",
     "IntervalStart",
     "Json",
     "Root",
+    "SparkMaster",
     "common_interval",
+    "engine_named",
     "interval_of",
     "open_artifact",
     "pairs",
@@ -50,6 +54,13 @@ IntervalEnd = Annotated[
     str | None, typer.Option("--interval-end", metavar="TIME", help="End of the interval, not included.")
 ]
 Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="ROLE=WHAT", help="May be given several times.")]
+
+EngineName = Annotated[
+    str | None, typer.Option("--engine", metavar="NAME", help="duckdb or spark; what the set says if absent.")
+]
+SparkMaster = Annotated[
+    str, typer.Option("--master", metavar="URL", help="Spark's address; all cores of this machine if absent.")
+]
 
 DAY = timedelta(days=1)
 
@@ -115,6 +126,17 @@ def s3_options() -> S3Options:
         endpoint_url=environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", ""),
         region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", ""),
     )
+
+
+def engine_named(*names: str | None, master: str = "") -> EngineSettings:
+    """Return the settings of the first engine that is named, of DuckDB if none is.
+
+    Raises:
+        ConfigError: there is no engine of that name.
+    """
+    from airflow_provider_mlpipe.engines import SparkSettings, settings_named
+
+    return settings_named(*names, spark=SparkSettings(master=master))
 
 
 def storage(root: str) -> Storage:

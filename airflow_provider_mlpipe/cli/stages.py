@@ -9,12 +9,15 @@ import typer
 
 from airflow_provider_mlpipe.cli.options import (
     AsOf,
+    EngineName,
     Inputs,
     IntervalEnd,
     IntervalStart,
     Json,
     Root,
+    SparkMaster,
     common_interval,
+    engine_named,
     interval_of,
     open_artifact,
     pairs,
@@ -76,6 +79,8 @@ def extract(
     inputs: Inputs = None,
     root: Root = "./artifacts",
     as_of: AsOf = None,
+    engine: EngineName = None,
+    master: SparkMaster = "",
     as_json: Json = False,
 ) -> None:
     """Compute a feature set from validated artifacts: --input users=URI --input activity=URI.
@@ -91,7 +96,10 @@ def extract(
         interval = interval_of(as_of) or common_interval(opened.values())
         run = Run(task_id=f"extract.{feature_set}", interval=interval)
         with out.progress(f"extracting {feature_set}"):
-            made = feature_extraction.extract(settings, opened, root=storage(root), run=run, as_of=interval.end)
+            chosen = engine_named(engine, settings.model.engine, master=master)
+            made = feature_extraction.extract(
+                settings, opened, root=storage(root), run=run, as_of=interval.end, engine=chosen
+            )
         normalized = made.normalized.uri if made.normalized is not None else None
         document = {**_described(made.artifact), "normalized": normalized, "metrics": dict(made.metrics)}
         out.emit(document, lambda console: _show(made.artifact, made.metrics, console))

@@ -209,3 +209,14 @@ def test_floats_become_exact_decimals(on_spark: SparkSettings) -> None:
     assert found[0] == found[1]
     assert found[1][-3:] == [(decimal.Decimal(x), None) for x in (1e23, 1e30, -1e30)]
     assert found[1][0] == (0, decimal.Decimal(0.1 * 2.0**60))
+
+
+def test_what_is_infinite_is_found(on_spark: SparkSettings) -> None:
+    """As Ibis compiles it on its own, nothing is."""
+    import ibis
+
+    x = ibis.table({"v": "float64"}, name="x")
+    with SparkEngine.open(on_spark) as engine:
+        engine.register("x", pa.table({"v": [1.0, float("inf"), float("-inf"), float("nan"), None]}))
+        found = engine.rows(str(engine.ibis().compile(x.select(a=x.v.isinf()))))
+    assert found == [(False,), (True,), (True,), (False,), (None,)]

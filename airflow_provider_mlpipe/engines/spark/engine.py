@@ -44,7 +44,7 @@ class SparkEngine:
         self.session = session
         self._scratch = scratch
         self._folder = folder
-        self._kept: list[Any] = []
+        self._kept: dict[str, Any] = {}
 
     @classmethod
     @contextmanager
@@ -79,7 +79,7 @@ class SparkEngine:
     def close(self) -> None:
         """Release what was kept. Spark itself stays."""
         while self._kept:
-            self._kept.pop().unpersist()
+            self._kept.popitem()[1].unpersist()
         for name in self.session.catalog.listTables():
             if name.isTemporary:
                 self.session.catalog.dropTempView(name.name)
@@ -115,7 +115,9 @@ class SparkEngine:
     def keep(self, name: str, sql: object) -> None:
         """Make the result of a query readable as `name`; it is computed once, when it is first read."""
         frame = self.session.sql(str(sql)).persist()
-        self._kept.append(frame)
+        if name in self._kept:
+            self._kept[name].unpersist()
+        self._kept[name] = frame
         frame.createOrReplaceTempView(name)
 
     def row(self, sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...]:

@@ -177,10 +177,13 @@ class Terms:
 
 
 def clean(value: Any) -> Any:  # noqa: ANN401
-    """Return an input column in the form that all else relies on: finite floats, times in UTC without a zone."""
+    """Return an input column in the form that all else relies on: finite floats, times in UTC without a zone.
+
+    Adding zero turns -0.0 into 0.0: the two are equal, and Spark keeps only one where it compares rows.
+    """
     kind = value.type()
     if kind.is_floating():
-        return finite(value.cast("float64"))
+        return finite(value.cast("float64")) + 0.0
     if kind.is_timestamp() and kind.timezone is not None:
         return value.cast("timestamp('UTC')").cast("timestamp")
     return value.cast("timestamp") if kind.is_timestamp() or kind.is_date() else value

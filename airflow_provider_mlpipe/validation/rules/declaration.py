@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.validation.rules import (
     choices,
     comparisons,
@@ -47,10 +48,19 @@ def rules_of(configured: Configured[DatasetRules], as_of: datetime) -> tuple[Rul
     """Return the rules of a dataset, in the order of the report: rows, columns, then family by family.
 
     Raises:
-        ConfigError: a rule that no data could ever make sense of, e.g. a range from a number to a date.
+        ConfigError: rules that no data could ever make sense of, e.g. a range from a number to a date: the first of
+            every family.
     """
     statements = Statements(configured, as_of)
-    rules = [rule for family in FAMILIES for rule in family.stated(statements)]
+    rules: list[Rule] = []
+    problems: list[ConfigError] = []
+    for family in FAMILIES:
+        try:
+            rules.extend(family.stated(statements))
+        except ConfigError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0] if len(problems) == 1 else ConfigError.several(problems)
     dataset = configured.name
     first: list[Rule] = []
     if not configured.model.allow_empty:

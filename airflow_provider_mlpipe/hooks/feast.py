@@ -37,7 +37,8 @@ def merged(
     Later ones go before earlier ones. A connection says as a whole which Feast it is: of the YAML's section only how
     to use it remains.
     """
-    kept = dict(section) if connection is None else {k: v for k, v in section.items() if k not in PLACES}
+    decided = PLACES | {"offline_store"} if connection and connection.get("repo") else PLACES
+    kept = dict(section) if connection is None else {k: v for k, v in section.items() if k not in decided}
     return {**kept, **(connection or {}), **(given or {})}
 
 
@@ -170,7 +171,7 @@ class FeastHook(BaseHook):
         if "://" in address:
             try:
                 address = FeatureStore(online_store=address).online_store["connection_string"]
-            except ValidationError:  # its text shows the value, which may hold a password
+            except (ValidationError, KeyError):  # its text shows the value, which may hold a password
                 hint = "Write redis://user@host:6379/0 or rediss://..., the password in its own field."
                 raise unusable(self.feast_conn_id, "the address is no Redis URL that Feast can use", hint) from None
         if not password:

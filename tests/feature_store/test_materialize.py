@@ -303,7 +303,7 @@ def test_the_machines_zone_changes_nothing(root: Storage, monkeypatch: pytest.Mo
 def test_nothing_but_our_own_log_is_heard(
     root: Storage, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="airflow_provider_mlpipe")  # the command line sets another
     filters = list(warnings.filters)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

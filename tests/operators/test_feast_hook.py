@@ -110,6 +110,9 @@ def test_a_connection_says_which_feast_and_a_section_how_to_use_it() -> None:
     assert merged(section, {"project": "b"}, {"project": "c", "read_back": 9}) == {
         "project": "c", "read_back": 9, "on_empty": "skip",
     }  # fmt: skip
+    spark = {"offline_store": {"type": "spark"}, "read_back": 5}
+    assert merged(spark, {"project": "b"}, None) == {"project": "b", **spark}
+    assert merged(spark, {"repo": "/feast"}, None) == {"repo": "/feast", "read_back": 5}, "it has one of its own"
 
 
 @pytest.mark.parametrize(

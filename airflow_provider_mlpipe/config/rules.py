@@ -166,7 +166,8 @@ class Distribution(Rule):
     Attributes:
         reference: ``{bins: [...], weights: [...]}`` for numbers (n+1 edges, n shares) or
             ``{values: [...], weights: [...]}`` for categories; or the path of a JSON file with that, relative to the
-            YAML file.
+            YAML file, or of a stored profile (``mlpipe profile ARTIFACT --reference-out FILE``). One weight more than
+            there are values is the share of anything else.
         method: ``psi`` (population stability index), ``js`` (Jensen-Shannon distance, base 2) or ``ks`` (binned
             Kolmogorov-Smirnov statistic, numbers only).
         threshold: the highest value that passes. The customary reading of PSI: < 0.1 stable, > 0.25 shifted.

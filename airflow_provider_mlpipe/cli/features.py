@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from airflow_provider_mlpipe.cli import fitting
 from airflow_provider_mlpipe.cli.options import Inputs, Json, open_artifact, pairs
 from airflow_provider_mlpipe.cli.results import results, table
 from airflow_provider_mlpipe.run import instant
@@ -27,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(name="features", help="Features: what there is, what is behind each.", no_args_is_help=True)
     group.command("list")(list_)
     group.command()(explain)
+    fitting.add_to(group)
     app.add_typer(group)
 
 

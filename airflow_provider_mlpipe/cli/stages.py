@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from airflow_provider_mlpipe.cli.fitting import AsOfRange, Cache, ChunkOption, Every, chunk_of
 from airflow_provider_mlpipe.cli.options import (
     AsOf,
     EngineName,
@@ -73,7 +74,7 @@ def ingest(
         out.emit(_described(artifact), lambda console: _show(artifact, artifact.manifest.metrics, console))
 
 
-def extract(
+def extract(  # noqa: PLR0913, PLR0917 - each an option
     feature_set: Annotated[str, typer.Argument(metavar="SET", help="The feature set's name in the file.")],
     config: FeatureConfig = Path("config/feature_config.yaml"),
     inputs: Inputs = None,
@@ -81,11 +82,15 @@ def extract(
     as_of: AsOf = None,
     engine: EngineName = None,
     master: SparkMaster = "",
+    as_of_range: AsOfRange = None,
+    every: Every = "1d",
+    chunk: ChunkOption = None,
+    cache: Cache = True,
     as_json: Json = False,
 ) -> None:
     """Compute a feature set from validated artifacts: --input users=URI --input activity=URI.
 
-    --as-of is the end of the inputs' interval if absent.
+    --as-of is the end of the inputs' interval if absent. --as-of-range computes a history of many moments in one pass.
     """
     from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe import feature_extraction
@@ -93,12 +98,21 @@ def extract(
     with results(as_json=as_json) as out:
         settings = configs.feature_set(config, feature_set)
         opened = {role: open_artifact(uri) for role, uri in pairs(inputs, option="--input").items()}
-        interval = interval_of(as_of) or common_interval(opened.values())
+        moments = feature_extraction.Moments.between(*as_of_range, every) if as_of_range else None
+        many = moments is not None or settings.model.as_of is not None
+        interval = None if many else interval_of(as_of) or common_interval(opened.values())
         run = Run(task_id=f"extract.{feature_set}", interval=interval)
         with out.progress(f"extracting {feature_set}"):
             chosen = engine_named(engine, settings.model.engine, master=master)
             made = feature_extraction.extract(
-                settings, opened, root=storage(root), run=run, as_of=interval.end, engine=chosen
+                settings,
+                opened,
+                root=storage(root),
+                run=run,
+                as_of=moments if interval is None else interval.end,
+                engine=chosen,
+                chunk=chunk_of(chunk),
+                cache=None if cache else False,
             )
         normalized = made.normalized.uri if made.normalized is not None else None
         document = {**_described(made.artifact), "normalized": normalized, "metrics": dict(made.metrics)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime  # noqa: TC003 - pydantic looks them up
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -20,6 +21,7 @@ __all__ = [
     "FeatureSet",
     "FeatureStore",
     "Lookup",
+    "MomentRange",
     "Pivot",
 ]
 
@@ -173,6 +175,20 @@ class FeastView(Section):
         return self.view or {"user_features": "user_profile_features"}.get(feature_set, feature_set)
 
 
+class MomentRange(Section):
+    """Moments at equal distances, for a training history.
+
+    Attributes:
+        start: the first moment, in UTC.
+        end: the end, which is not among them.
+        every: the distance between two; a day is 24 hours.
+    """
+
+    start: datetime | date
+    end: datetime | date
+    every: Length = "1d"
+
+
 class FeatureSet(Section):
     """Features of one entity.
 
@@ -194,14 +210,15 @@ class FeatureSet(Section):
             means), ``minmax`` (to the fitted least 0, greatest 1) or ``robust`` (to median 0, quartile distance 1).
         handle_missing: what the normalised set does with nulls: the fitted ``mean``, ``median`` (what ``impute``
             means) or ``mode``; ``zero``; or ``drop`` the row.
+        as_of: compute a history of these moments, whatever the moment of the run; see the guide to histories.
         engine: what computes: ``duckdb``, embedded, or ``spark``; ``[mlpipe] engine`` if absent.
         cache: reuse a result whose inputs, definition and moment are the same instead of computing it again.
         columns: per input, mapping ``ours: theirs``; ``ours: null`` says that the input has nothing of that kind.
         aggregations: declared features by name.
         derived: expressions over other features and spine columns, by name.
         custom: functions marked with ``@feature``, as ``package.module:function``, whose features join the others.
-        features: the selection; only what it needs is computed. All declared ones if absent, or if none is declared
-            those of the catalog whose columns are there.
+        features: the selection; only what it needs is computed. If absent, all that are declared, or if none is, those
+            of the catalog that are given without being named, less those that need a column mapped to null.
         feast: how the set appears in Feast.
     """
 
@@ -216,6 +233,7 @@ class FeatureSet(Section):
     delay: Length = "0h"
     normalize: bool | Literal["zscore", "minmax", "robust"] = False
     handle_missing: Literal["impute", "mean", "median", "mode", "zero", "drop"] = "impute"
+    as_of: MomentRange | None = None
     engine: Literal["duckdb", "spark"] | None = None
     cache: bool = True
     columns: dict[str, dict[str, str | None]] = {}

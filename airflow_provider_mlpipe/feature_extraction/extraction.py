@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.engines import settings_named
+from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.feature_extraction import normalization
 from airflow_provider_mlpipe.feature_extraction.inputs import check_inputs
 from airflow_provider_mlpipe.feature_extraction.job import Job
@@ -15,6 +16,7 @@ from airflow_provider_mlpipe.feature_extraction.plan import plan
 from airflow_provider_mlpipe.feature_extraction.raw import write_raw
 from airflow_provider_mlpipe.feature_extraction.state import StateStore
 from airflow_provider_mlpipe.observability import Stopwatch
+from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +55,7 @@ def extract(
     *,
     root: Storage,
     run: Run,
-    as_of: datetime | Moments,
+    as_of: datetime | Moments | None = None,
     engine: EngineSettings | None = None,
     chunk: Chunk | None = None,
     cache: bool | None = None,
@@ -67,7 +69,7 @@ def extract(
             ``{root}/{set}/history/{partition of the range}``.
         run: names the partition.
         as_of: nothing at or after this moment is seen; the features' ``event_timestamp``. Many moments are computed in
-            one pass over the events, and give one artifact with the rows of each.
+            one pass over the events, and give one artifact with the rows of each. None: those that the set declares.
         engine: what computes, and what it may take; the engine that the set names (``engine``) if None.
         chunk: only the entities of this part; it goes to ``{root}/{set}/features-chunks``, to be merged by
             `merge_chunks`, and is not normalised.
@@ -90,12 +92,12 @@ def job_of(
     *,
     root: Storage,
     run: Run,
-    as_of: datetime | Moments,
+    as_of: datetime | Moments | None,
     engine: EngineSettings | None = None,
     chunk: Chunk | None = None,
 ) -> Job:
     """Return the job of an extraction, whose run is named after what it is about."""
-    moments = Moments.of(as_of)
+    moments = _moments(features, as_of)
     if moments.many:
         run = replace(run, interval=moments.interval)
     if chunk is not None and run.map_index < 0:
@@ -104,6 +106,19 @@ def job_of(
     return Job(
         features=features, plan=plan(features), root=root, run=run, moments=moments, engine=engine, chunk=chunk
     )  # fmt: skip
+
+
+def _moments(features: Configured[FeatureSet], as_of: datetime | Moments | None) -> Moments:
+    """Return what is asked for: a range given, else the range that the set declares, else a moment given."""
+    given, declared = None if as_of is None else Moments.of(as_of), features.model.as_of
+    if declared is not None and (given is None or not given.many):
+        return Moments.between(instant(declared.start), instant(declared.end), declared.every)
+    if given is None:
+        raise ConfigError.invalid(
+            where=features.where("as_of"), key="as_of", problem="no moment was given, and the set declares no range",
+            hint="Give as_of, or declare as_of: {start: ..., end: ..., every: 1d}.",
+        )  # fmt: skip
+    return given
 
 
 def state_for(job: Job) -> FittedState | None:

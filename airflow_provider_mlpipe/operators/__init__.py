@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.operators.feast_push import FeastPushOperator
     from airflow_provider_mlpipe.operators.ingest import SourceIngestOperator
     from airflow_provider_mlpipe.operators.materialize import FeastMaterializeOperator
+    from airflow_provider_mlpipe.operators.merge import MergeFeaturesOperator
     from airflow_provider_mlpipe.operators.training_set import FeastTrainingSetOperator
     from airflow_provider_mlpipe.operators.validate import ValidateOperator
 
@@ -23,6 +24,7 @@ __all__ = [
     "FeastMaterializeOperator",
     "FeastPushOperator",
     "FeastTrainingSetOperator",
+    "MergeFeaturesOperator",
     "SourceIngestOperator",
     "ValidateOperator",
 ]
@@ -33,6 +35,7 @@ _HOMES = {
     "FeastMaterializeOperator": "materialize",
     "FeastPushOperator": "feast_push",
     "FeastTrainingSetOperator": "training_set",
+    "MergeFeaturesOperator": "merge",
     "SourceIngestOperator": "ingest",
     "ValidateOperator": "validate",
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlpipe.operators.base import MlpipeOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from datetime import datetime
 
     from airflow_provider_mlpipe.config import ConfigLike
     from airflow_provider_mlpipe.operators.job import ArtifactUri, Job
@@ -38,7 +40,13 @@ class ExtractFeaturesOperator(MlpipeOperator):
         spark: which Spark, where ``[mlpipe] spark_...`` does not say it: ``master``, ``memory``, ``conf``, ``scratch``
             (templated). A Spark session that the process already has is used whatever stands here.
         inputs: artifact URIs by role, ``users`` and ``activity`` for user features (templated).
-        kwargs: `as_of`, `artifact_root`, `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
+        as_of: the moment, see `MlpipeOperator`; or ``{"start": ..., "end": ..., "every": "1d"}`` for a history: the
+            features as of start, start + every ... before end, computed in one pass and published as one artifact
+            (templated).
+        chunk: ``{"index": 0, "of": 4}`` for the entities of one of four equal parts (templated). With
+            ``.partial(...).expand(chunk=[...])`` mapped tasks compute the parts, and `MergeFeaturesOperator` makes the
+            whole of them.
+        kwargs: `artifact_root`, `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
     """
 
     template_fields: Sequence[str] = (
@@ -48,6 +56,8 @@ class ExtractFeaturesOperator(MlpipeOperator):
         "inputs",
         "engine",
         "spark",
+        "as_of_range",
+        "chunk",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "inputs": "json", "spark": "json"}
     ui_color = "#dcfce7"
@@ -60,9 +70,13 @@ class ExtractFeaturesOperator(MlpipeOperator):
         inputs: Mapping[str, ArtifactUri],
         engine: str | None = None,
         spark: Mapping[str, Any] | None = None,
+        as_of: str | datetime | Mapping[str, Any] | None = None,
+        chunk: Mapping[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401 - the base's arguments
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(as_of=None if isinstance(as_of, Mapping) else as_of, **kwargs)
+        self.as_of_range = as_of if isinstance(as_of, Mapping) else None
+        self.chunk = chunk
         self.feature_set = feature_set
         self.config = config
         self.inputs = inputs
@@ -72,7 +86,7 @@ class ExtractFeaturesOperator(MlpipeOperator):
     def run_stage(self, job: Job) -> str:
         """Extract."""
         from airflow_provider_mlpipe import config
-        from airflow_provider_mlpipe.feature_extraction import extract
+        from airflow_provider_mlpipe.feature_extraction import Chunk, Moments, extract
         from airflow_provider_mlpipe.hooks.settings import engine_named
 
         features = config.feature_set(self.find_config(self.config), self.feature_set)
@@ -81,7 +95,8 @@ class ExtractFeaturesOperator(MlpipeOperator):
             {role: job.open(uri) for role, uri in self.inputs.items()},
             root=job.root,
             run=job.run,
-            as_of=job.as_of,
+            as_of=job.as_of if self.as_of_range is None else Moments.of(self.as_of_range),
+            chunk=Chunk.given(self.chunk),
             engine=engine_named(self.engine, features.model.engine, spark_overrides=self.spark, s3=job.options),
         )
         artifact = extraction.artifact
@@ -91,7 +106,7 @@ class ExtractFeaturesOperator(MlpipeOperator):
         self.log.info(
             "Extracted %s as of %s: %d entities x %d features in %.1f s to %s",
             self.feature_set,
-            job.as_of.isoformat(),
+            artifact.manifest.details["as_of"],
             artifact.manifest.rows,
             extraction.metrics.get("features", 0),
             extraction.metrics.get("duration_seconds", 0.0),

@@ -112,7 +112,8 @@ def _of_numbers(column: pa.ChunkedArray) -> dict[str, Any] | None:
         low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low):
         return None
-    if high - low < BINS and low == int(low) and bool((values == np.round(values)).all()):
+    if high - low < BINS and bool((values == np.round(values)).all()):  # one bar per whole number
+        low, high = float(np.floor(low)), float(np.ceil(high))
         counts = np.bincount((np.clip(values, low, high) - low).astype("int64"), minlength=int(high - low) + 1)
         return {"counts": [int(count) for count in counts], "low": low, "high": high}
     return {"counts": _counted(values, low, high), "low": low, "high": high}

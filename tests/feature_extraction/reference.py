@@ -112,7 +112,8 @@ def effective(events, weigh):
     shares = []
     for skill in skills(events):
         own = [event for event in events if event["skill"] == skill]
-        share = exact(numbers(own)) if weigh else float(len(own))
+        # Steps below 2**-90, about 1e-27, are not added.
+        share = sum(round(Fraction(hours) * 2**90) for hours in numbers(own)) / 2**90 if weigh else float(len(own))
         if not weigh or (numbers(own) and share > 0):
             shares.append(Fraction(share))
     return float(sum(shares) ** 2 / sum(share**2 for share in shares)) if shares else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import types
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
@@ -37,6 +38,8 @@ _PLAIN = {
     int: "whole number",
     float: "number",
     bool: "`true` or `false`",
+    datetime: "time",
+    date: "date",
     SecretStr: "text (secret)",
     Any: "anything",
 }

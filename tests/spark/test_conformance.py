@@ -23,9 +23,11 @@ from airflow_provider_mlpipe.config.features import AggregationName
 from airflow_provider_mlpipe.engines import DuckDBSettings, open_engine
 from airflow_provider_mlpipe.feature_extraction import extract, normalization
 from airflow_provider_mlpipe.feature_extraction.catalog import DOMAINS
+from airflow_provider_mlpipe.feature_extraction.chunks import Chunk
 from airflow_provider_mlpipe.feature_extraction.compile.scaling import Method, Missing
 from airflow_provider_mlpipe.feature_extraction.declaration import EVENT_DAY
 from airflow_provider_mlpipe.feature_extraction.expression import _BINARY, FUNCTIONS
+from airflow_provider_mlpipe.feature_extraction.moments import Moments
 from tests.feature_extraction import reference
 from tests.feature_extraction.material import configured, day, published
 from tests.realdata import TRACKER, needs_tracker
@@ -48,11 +50,13 @@ def on_both(
     name: str = "user_features",
     as_of: datetime = AS_OF,
     rounded: tuple[str, ...] = (),
+    moments: Moments | None = None,
+    chunk: Chunk | None = None,
     **body: Any,
 ) -> list[dict[str, Any]]:
     """Extract on DuckDB and on Spark, compare bit for bit but for what is `rounded`, and return Spark's rows."""
     features = configured(name, **body)
-    given = {"features": features, "inputs": inputs, "run": day(as_of), "as_of": as_of}
+    given = {"features": features, "inputs": inputs, "run": day(as_of), "as_of": moments or as_of, "chunk": chunk}
     found = [
         extract(**given, root=root.below(engine.name), engine=engine, cache=False)
         for engine in (DuckDBSettings(), spark)
@@ -385,6 +389,22 @@ def test_every_operation(root: Storage, drawn: dict[str, pa.Table], on_spark: Sp
 
 
 # ---------------------------------------------------------------- times, normalisation
+
+
+def test_many_moments_in_one_pass_and_a_part_of_the_entities(
+    root: Storage, drawn: dict[str, pa.Table], on_spark: SparkSettings
+) -> None:
+    """A training history over the leap day, of every third entity, and a proof that nothing later was seen."""
+    moments = Moments.between("2024-02-28T01:30", "2024-03-02", "12h")
+    declared = {
+        f"{name}_hours": {"agg": name, "column": "hours", "windows": ["2d", "9d"]}
+        for name in ("count", "sum", "distinct", "std", "last")
+    }
+    inputs = put(root, drawn)
+    found = on_both(root, inputs, on_spark, moments=moments, chunk=Chunk(index=1, of=3), aggregations=declared)
+    assert len({row["event_timestamp"] for row in found}) == moments.count
+    everybody = {key for key in drawn["users"]["user_id"].to_pylist() if key is not None}
+    assert 0 < len({row["user_id"] for row in found}) < len(everybody)
 
 
 TIMES = {

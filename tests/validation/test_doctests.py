@@ -7,7 +7,18 @@ import importlib
 
 import pytest
 
-MODULES = ["validation.wording", "validation.samples", "validation.references", "reporting.markup", "reporting.figures"]
+MODULES = [
+    "validation.wording",
+    "validation.samples",
+    "validation.references",
+    "reporting.markup",
+    "reporting.figures",
+    "validation.measures",
+    "validation.documents",
+    "validation.rules.bounds",
+    "validation.rules.plain",
+    "validation.rules.table",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

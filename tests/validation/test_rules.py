@@ -141,7 +141,7 @@ def test_a_reference_distribution_may_stand_in_a_file_beside_the_yaml(yaml_file,
     [
         ({"bins": [0, 1], "weights": [0.5, 0.5]}, "one more edge"),
         ({"bins": [1, 0], "weights": [1]}, "bins are numbers that grow"),
-        ({"values": ["a"], "weights": [0.5, 0.5]}, "one weight per value"),
+        ({"values": ["a"], "weights": [0.5, 0.25, 0.25]}, "one weight per value"),
         ({"values": ["a"], "weights": [0]}, "weights are shares"),
         ({"values": ["a"], "weights": [-1, 2]}, "weights are shares"),
         ({"weights": [1]}, "either bins or values"),

@@ -144,7 +144,9 @@ def test_a_strict_schema_catches_misspelt_columns_before_there_is_data(yaml_file
 
 def test_a_strict_schema_catches_rules_on_columns_that_there_cannot_be(yaml_file):
     path = yaml_file("d:\n  schema: {status: string}\n  schema_strict: true\n  required_columns:\n    - stauts\n")
-    with pytest.raises(ConfigError, match=r":5: required_columns\.0: there is no column 'stauts'.* Did you mean 'status'"):
+    with pytest.raises(
+        ConfigError, match=r":5: required_columns\.0: there is no column 'stauts'.* Did you mean 'status'"
+    ):
         listed(path)
 
 

@@ -237,7 +237,7 @@ few = settings(
     max_examples=4, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],  # an example takes a second, and a difference names its rule: shrinking is not worth it
 )  # fmt: skip
-many = settings(few, max_examples=40)
+many = settings(few, max_examples=25)
 
 
 @few

@@ -36,8 +36,8 @@ HEAVY = {
 
 def test_the_commands_are_those_that_are_promised():
     assert NAMES == [
-        "artifact", "check", "extract", "feast apply", "feast export", "ingest", "materialize", "online read",
-        "online rollback", "run", "sample", "schema", "suite export", "training-set", "validate",
+        "artifact", "check", "extract", "feast apply", "feast export", "features explain", "features fit",
+        "features list", "features promote", "ingest", "materialize", "online read", "online rollback", "profile", "run", "sample", "schema", "suite export", "training-set", "validate",
     ]  # fmt: skip
 
 

@@ -117,6 +117,7 @@ def _merged(job: Job, chunks: Sequence[Artifact], watch: Stopwatch) -> Artifact:
         found = proof.joined([json.loads(chunk.read_beside(proof.PROOF) or b"{}") for chunk in chunks])
         missing = _sums([chunk.manifest.details.get("missing", {}) for chunk in chunks])
         metrics = _metrics(job, chunks, writer.rows)
+        found["counts"] = {name: metrics[name] for name in found["counts"]}
         details: dict[str, Any] = {"missing": missing, "proof": proof.summary(found), "merged_from": len(chunks)}
         if days is not None:
             details["days"] = days.as_list()

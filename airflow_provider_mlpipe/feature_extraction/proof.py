@@ -52,7 +52,7 @@ def document(job: Job, sights: Iterable[Sight], counts: Mapping[str, int], finge
     Args:
         job: the extraction.
         sights: what the aggregation has seen.
-        counts: events that were left out, by the names of the metric registry.
+        counts: events that were used and left out, by the names of the metric registry.
         fingerprint: of the features that this is about.
     """
     features: dict[str, dict[str, Any]] = {feature.name: _nothing() for feature in job.plan.features}
@@ -69,7 +69,7 @@ def document(job: Job, sights: Iterable[Sight], counts: Mapping[str, int], finge
         "delay_seconds": job.plan.delay.total_seconds(),
         "violations": total,
         "features": features,
-        "left_out": dict(counts),
+        "counts": dict(counts),
     }
 
 

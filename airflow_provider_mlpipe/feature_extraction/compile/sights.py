@@ -33,6 +33,8 @@ def latest_seen(windows: Windows) -> dict[str, Any]:
 
 def seen(plan: Plan, source: str, per_key: Any, extent: Extent) -> Any:  # noqa: ANN401 - ibis has no types
     """Return a row (per moment) with the latest time of each set, and as x0, x1 ... who has seen beyond the window."""
+    own = plan.sources[source].entity_key(plan.domain.entity)
+    per_key = extent.entities(per_key, own) if own else per_key  # what is there for comparison counts elsewhere
     numbers: Mapping[str, Any] = {}
     end = extent.end(per_key)
     for name in sets_of_events(plan, source):

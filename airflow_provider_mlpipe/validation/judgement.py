@@ -14,6 +14,7 @@ from great_expectations.core.expectation_validation_result import (
     ExpectationValidationResult,
 )
 
+from airflow_provider_mlpipe.validation.findings import Finding
 from airflow_provider_mlpipe.validation.gx.remembering import Judge
 from airflow_provider_mlpipe.validation.outcome import outcome
 from airflow_provider_mlpipe.validation.suite import suite_of
@@ -22,7 +23,6 @@ from airflow_provider_mlpipe.wording import MAX_SAMPLES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_mlpipe.validation.findings import Finding
     from airflow_provider_mlpipe.validation.frame import Frame
     from airflow_provider_mlpipe.validation.rules import Rule
     from airflow_provider_mlpipe.validation.verdict import RuleResult
@@ -140,7 +140,12 @@ def judge_all(frame: Frame, rules: Sequence[Rule], findings: Mapping[str, Findin
         finding = findings[rule.rule_id]
         held = False
         if not finding.skipped:
-            evaluated.append(judge(ask, expectation, frame, rule, finding))
+            try:
+                evaluated.append(judge(ask, expectation, frame, rule, finding))
+            except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+                # A bound that the column's values cannot be compared with, which GX notices only now.
+                finding = Finding(problem=f"Great Expectations says: {str(error).partition(chr(10))[0].rstrip('.')}")
+                evaluated.append(judge(ask, expectation, frame, rule, finding))
             held = bool(evaluated[-1].success)
         results.append(outcome(rule, finding, frame.rows, held=held))
     return Judgement(name=name, suite=suite.to_json_dict(), results=tuple(results), evaluated=tuple(evaluated))

@@ -140,6 +140,9 @@ def tracker() -> dict[str, pa.Table]:
 def test_every_catalog_on_real_data(
     root: Storage, tracker: dict[str, pa.Table], on_spark: SparkSettings, entity: str
 ) -> None:
+    domain = DOMAINS[entity]
+    roles = {domain.spine, *(role for source in domain.sources.values() for role, _ in source.structure())}
+    theirs = {"activity": {"skill": "area", "hours": "amount"}, "tasks": {"skill": "area"}, "teams": {"skill": "area"}}
     on_both(
         root,
         put(root, tracker),
@@ -147,11 +150,7 @@ def test_every_catalog_on_real_data(
         name=f"{entity.removesuffix('_id')}_features",
         as_of=LEAP_DAY,
         aggregation_window="90d",
-        columns={
-            "activity": {"skill": "area", "hours": "amount"},
-            "tasks": {"skill": "area"},
-            "teams": {"skill": "area"},
-        },
+        columns={role: names for role, names in theirs.items() if role in roles},
     )
 
 

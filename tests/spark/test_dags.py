@@ -1,0 +1,49 @@
+"""The example Dags on a real Spark: computed in the task, and by a job that spark-submit starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_mlpipe import sample
+from airflow_provider_mlpipe.artifacts import Artifact
+from tests.operators.home import REPOSITORY, Run, Step, new_airflow
+from tests.spark.conftest import absent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.airflow, pytest.mark.skipif(bool(absent()), reason=absent())]
+
+
+DAGS = ("spark_features", "spark_features_submitted")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """One day by both Dags."""
+    place: Path = tmp_path_factory.mktemp("spark-dags")
+    database = sample.write(place / "sample").database
+    airflow = new_airflow(place).with_env(
+        AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
+        AIRFLOW__MLPIPE__SPARK_MASTER="local[2]",
+        MLPIPE_SPARK_MASTER="local[2]",
+        MLPIPE_SAMPLE_DB=f"sqlite:///{database}",
+    )
+    # Each in a process of its own: a Spark more in the same one would be the first one's.
+    return [run for dag in DAGS for run in airflow.run(Step(dag, "2026-01-15"))]
+
+
+def test_both_publish_the_same_artifact(runs: list[Run]) -> None:
+    """The job lands where the task did, with the same content, and its URI is what its task returns."""
+    for run in runs:
+        assert set(run.states.values()) == {"success"}, run.log
+    in_process, submitted = runs
+    uri = in_process.xcom("extract_features")
+    assert submitted.xcom("submit_features") == uri
+    artifact = Artifact.open(uri)
+    assert artifact.manifest.details["engine"] == "spark"
+    assert artifact.manifest.run["dag_id"] == "spark_features_submitted"
+    assert in_process.xcom("extract_features", "metrics")["entities"] == artifact.manifest.rows > 0
+    assert f"features are at {uri}" in submitted.log

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_mlpipe.artifacts import S3Options, Storage
 from airflow_provider_mlpipe.config import FeatureStore
 from airflow_provider_mlpipe.errors import ConfigError, StoreRejectedError, StoreUnavailableError
-from airflow_provider_mlpipe.feature_store import materialize, open_store
+from airflow_provider_mlpipe.feature_store import open_store
 from airflow_provider_mlpipe.feature_store.definitions import Definition
 from airflow_provider_mlpipe.feature_store.locks import held
 from airflow_provider_mlpipe.feature_store.settings import Settings
@@ -189,15 +189,3 @@ def test_a_store_whose_client_is_not_installed_says_what_to_install(
     with pytest.raises(ConfigError, match="'dynamodb' needs aiobotocore, which is not installed") as caught:
         open_store(dynamo, root)
     assert caught.value.hint == "pip install 'feast[aws]'"
-
-
-def test_dynamodb_that_is_not_there_can_be_tried_again(root: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as one comes without a server, of which none can be installed: the request goes out, by Feast's client."""
-    pytest.importorskip("aiobotocore", reason="Feast's DynamoDB store needs it: pip install 'feast[aws]'")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    [port] = servers.free_ports()
-    dynamo = {"type": "dynamodb", "region": "eu-west-1", "endpoint_url": f"http://127.0.0.1:{port}"}
-    with pytest.raises(StoreUnavailableError, match=f"Could not connect to the endpoint URL.*{port}") as caught:
-        materialize(features(root, scores(2)), FeatureStore(online_store=dynamo), root=root)
-    assert SECRET not in str(caught.value)

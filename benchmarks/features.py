@@ -1,8 +1,8 @@
 """Features of users: ours beside pandas, polars and a bare scan of the same file; many days at once beside day by day.
 
 The events of sixty days lie in an artifact, in the order of time. Counted is a whole task: interpreter, imports,
-reading, aggregating, and writing the result as parquet; ours also checks its inputs, adds floats exactly, proves that it
-saw nothing from the future, and publishes with a fingerprint. All sides must give the same numbers.
+reading, aggregating, and writing the result as parquet; ours also checks its inputs, adds floats exactly, proves that
+it saw nothing from the future, and publishes with a fingerprint. All sides must give the same numbers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from _harness import Row, main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from airflow_provider_mlpipe.feature_extraction import Extraction, Moments
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 60
@@ -128,7 +130,9 @@ def _published(folder: Path, events: int, users: int) -> dict[str, str]:
     return found
 
 
-def _extracted(given: Mapping[str, str], folder: Path, *, as_of: Any = AS_OF, memory: str = "1GB") -> Any:
+def _extracted(
+    given: Mapping[str, str], folder: Path, *, as_of: datetime | Moments = AS_OF, memory: str = "1GB"
+) -> Extraction:
     from airflow_provider_mlpipe.artifacts import Artifact, Storage
     from airflow_provider_mlpipe.config import feature_set
     from airflow_provider_mlpipe.engines import DuckDBSettings
@@ -184,7 +188,7 @@ def scan(given: dict[str, Any], folder: Path) -> int:
     paths = Artifact.open(given["medium"]["activity"]).paths
     columns = ("user_id", "project_id", "event_type", "skill", "hours", "occurred_at")
     listed = ", ".join(f"max({name})" for name in columns)
-    count, *_ = duckdb.execute(f"SELECT count(*), {listed} FROM read_parquet({paths!r})").fetchone()  # noqa: S608
+    count, *_ = duckdb.execute(f"SELECT count(*), {listed} FROM read_parquet({paths!r})").fetchone()
     return int(count)
 
 

@@ -93,7 +93,7 @@ def test_an_unchanged_result_is_not_computed_again(root, caplog):
     inputs, features = inputs_of(root), configured(features=["bug_rate"])
     run = {"root": root, "run": day(), "as_of": AS_OF}
     first = extract(features, inputs, **run)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="airflow_provider_mlpipe"):
         again = extract(features, inputs, **run)
     assert (first.metrics["cache_hits"], again.metrics["cache_hits"]) == (0, 1)
     assert again.artifact.manifest == first.artifact.manifest

@@ -117,18 +117,16 @@ class Storage:
                 _create_on_disk(Path(self.path(name)), content) if self.is_local else self._put_if_absent(name, content)
             )
 
-    def _put_if_absent(self, name: str, content: bytes) -> bool:
-        """Have the bucket decide: pyarrow knows no conditional write."""
-        try:
-            import boto3
-            from botocore.exceptions import BotoCoreError, ClientError
-        except ImportError as error:
-            raise PublishError.failed(
-                join(self.uri, name), "creating a file once on S3 needs the extra [s3]"
-            ) from error
+    def client(self) -> Any:  # noqa: ANN401 - boto3 has no types
+        """Return a boto3 client for what pyarrow does not know: conditional writes, listings with ETags.
 
-        options, (bucket, key) = self.options, self.path(name).split("/", 1)
-        client = boto3.client(
+        Raises:
+            ImportError: boto3 is not installed.
+        """
+        import boto3
+
+        options = self.options
+        return boto3.client(
             "s3",
             endpoint_url=options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None,
             region_name=options.region or os.environ.get("AWS_REGION", "us-east-1"),
@@ -136,6 +134,17 @@ class Storage:
             aws_secret_access_key=options.secret_key or None,
             aws_session_token=options.session_token or None,
         )
+
+    def _put_if_absent(self, name: str, content: bytes) -> bool:
+        """Have the bucket decide: pyarrow knows no conditional write."""
+        try:
+            from botocore.exceptions import BotoCoreError, ClientError
+        except ImportError as error:
+            raise PublishError.failed(
+                join(self.uri, name), "creating a file once on S3 needs the extra [s3]"
+            ) from error
+
+        client, (bucket, key) = self.client(), self.path(name).split("/", 1)
         try:
             client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
         except ClientError as error:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
+from airflow_provider_mlpipe.config.delimited import CsvOptions
 from airflow_provider_mlpipe.config.rest import Auth, Paginator, Rate, Size  # noqa: TC001 - pydantic reads them
 from airflow_provider_mlpipe.config.section import Length, Section
 from airflow_provider_mlpipe.run import duration
@@ -52,10 +53,12 @@ class Deduplicate(Section):
     Attributes:
         keys: the columns that tell rows apart, by our names for them.
         order_by: the columns that say which row is the latest.
+        keep: ``latest``, or ``first`` by `order_by`; a row without a value there gives way to one with a value.
     """
 
     keys: list[str] = Field(min_length=1)
     order_by: list[str] = []
+    keep: Literal["latest", "first"] = "latest"
 
 
 class SchemaContract(Section):
@@ -213,16 +216,26 @@ class FileSource(_Source):
 
     Attributes:
         type: ``file``.
-        path: a file, a folder, or a glob; local or ``s3://``.
+        path: a file, a folder, or a glob; local or ``s3://``. ``{start:%Y/%m/%d}`` and ``{end:%Y/%m/%d}`` stand for the
+            bounds of the interval, in UTC.
         format: told from the names unless given. ``.gz``, ``.bz2`` and ``.zst`` are unpacked on the way.
+        csv: how CSV files are written.
         nested: what becomes of objects and lists inside JSON records, as for an API.
+        select: the columns to read, by the files' names for them; all if absent. Of parquet, only these are fetched.
+        only_new: read only files that no earlier run has read, or that changed since (ETag in a bucket, time and size
+            on disk). What was read stands in the manifests, so a run that is repeated reads what it read.
+        max_record_bytes: of one line, row or JSON record, unpacked; a longer one is an error.
         conn_id: the Airflow connection for ``s3://`` (operators only).
     """
 
     type: Literal["file"]
     path: str
     format: Literal["auto", "csv", "json", "jsonl", "parquet"] = "auto"
+    csv: CsvOptions = CsvOptions()
     nested: Nested = "json"
+    select: list[str] = []
+    only_new: bool = False
+    max_record_bytes: Size = 64_000_000
     conn_id: str | None = None
 
 

@@ -29,6 +29,7 @@ from airflow_provider_mlpipe.config.ingestion import (
     FileSource,
     Incremental,
     IngestionFile,
+    KafkaSource,
     Source,
 )
 from airflow_provider_mlpipe.config.validation import (
@@ -66,6 +67,7 @@ __all__ = [
     "Freshness",
     "Incremental",
     "IngestionFile",
+    "KafkaSource",
     "LogicalType",
     "Lookup",
     "Pivot",

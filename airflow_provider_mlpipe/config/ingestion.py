@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 from airflow_provider_mlpipe.config.delimited import CsvOptions
+from airflow_provider_mlpipe.config.kafka import KafkaOptions
 from airflow_provider_mlpipe.config.rest import Auth, Paginator, Rate, Size  # noqa: TC001 - pydantic reads them
 from airflow_provider_mlpipe.config.section import Length, Section
 from airflow_provider_mlpipe.run import duration
@@ -19,6 +20,7 @@ __all__ = [
     "FileSource",
     "Incremental",
     "IngestionFile",
+    "KafkaSource",
     "SchemaContract",
     "Source",
 ]
@@ -239,7 +241,17 @@ class FileSource(_Source):
     conn_id: str | None = None
 
 
-Source = Annotated[DatabaseSource | ApiSource | FileSource, Field(discriminator="type")]
+class KafkaSource(_Source, KafkaOptions):
+    """Topics of Kafka, or of whatever speaks its protocol: a fixed stretch of offsets per run.
+
+    Attributes:
+        type: ``kafka``.
+    """
+
+    type: Literal["kafka"]
+
+
+Source = Annotated[DatabaseSource | ApiSource | FileSource | KafkaSource, Field(discriminator="type")]
 
 
 class IngestionFile(Section):

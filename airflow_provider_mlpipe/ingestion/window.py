@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError
@@ -11,7 +12,6 @@ from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     import pyarrow as pa
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.run import Run
 
 __all__ = ["Window", "window_of"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +86,24 @@ class Window:
             return batch if self.on_null == "include" else batch.slice(0, 0)
         unit = pa.timestamp("us") if pa.types.is_date(values.type) else values.type
         values = values.cast(unit)
+        if values.null_count == 0 and self._holds_all(values):
+            return batch
         inside = pc.less(values, self._bound(self.end, unit))
         if self.start is not None:
             inside = pc.and_(inside, pc.greater_equal(values, self._bound(self.start, unit)))
         return batch.filter(pc.fill_null(inside, self.on_null == "include"))
+
+    def _holds_all(self, values: pa.Array) -> bool:
+        """Tell from two numbers that nothing is to be cut, as the source did it: the common case."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        scale = {"s": 1_000_000, "ms": 1_000, "us": 1}.get(values.type.unit)
+        bounds = pc.min_max(values.view(pa.int64())).as_py()
+        if scale is None or bounds["min"] is None:
+            return False
+        low, high = bounds["min"] * scale, bounds["max"] * scale
+        return high < _microseconds(self.end) and (self.start is None or low >= _microseconds(self.start))
 
     def holds(self, row: Mapping[str, Any]) -> bool:
         """Return whether a row that could not be converted is the window's: also if its time cannot be told."""
@@ -107,6 +123,10 @@ class Window:
         exact = pa.scalar(moment.replace(tzinfo=None), pa.timestamp("us"))
         # A naive column is UTC by convention. Comparing casts both sides to the finer unit.
         return exact if kind.tz is None else exact.cast(pa.timestamp("us", "UTC"))
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def window_of(source: Configured[Source], run: Run, as_of: datetime | None) -> Window | None:

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_mlpipe import sample
 from airflow_provider_mlpipe.artifacts import Artifact
+from airflow_provider_mlpipe.feature_extraction import compare
 from tests.operators.home import Run, Step, new_airflow
 from tests.servers import free_ports
 
@@ -146,6 +147,22 @@ def test_mapped_tasks_do_not_get_in_each_others_way(story: dict[str, Run]) -> No
     for index in (0, 1):
         assert run.xcom(f"ingest[{index}]").endswith(f"{INTERVAL}-m{index:04d}")
         assert run.xcom(f"validate[{index}]") == run.xcom(f"ingest[{index}]")
+
+
+def test_mapped_parts_are_merged_and_a_history_holds_the_same_day(story: dict[str, Run], place: Path) -> None:
+    run = story["choices"]
+    merged, history = Artifact.open(run.xcom("merged")), Artifact.open(run.xcom("history"))
+
+    assert merged.uri == f"{place}/elsewhere/user_features/features/{INTERVAL}"
+    parts = [Artifact.open(run.xcom(f"parts[{index}]")) for index in range(2)]
+    assert [part.uri.split("/")[-2:] for part in parts] == [
+        ["features-chunks", f"{INTERVAL}-m{index:04d}"] for index in range(2)
+    ]
+    assert sum(part.manifest.rows for part in parts) == merged.manifest.rows
+    assert [day["as_of"][:16] for day in history.manifest.details["days"]] == [
+        "2026-01-12T02:00", "2026-01-13T02:00", "2026-01-14T02:00",
+    ]  # fmt: skip
+    assert compare(history, [merged]) == ()
 
 
 def test_an_interval_without_length_falls_back_to_the_logical_date_and_the_log_explains(story: dict[str, Run]) -> None:

@@ -10,6 +10,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow_provider_mlpipe.operators import (
     ExtractFeaturesOperator,
     FeastMaterializeOperator,
+    MergeFeaturesOperator,
     SourceIngestOperator,
     ValidateOperator,
 )
@@ -52,6 +53,31 @@ with DAG("choices", **DAILY):
         feature_set="user_features",
         config=FEATURES,
         inputs={"users": judged.output, "activity": today.output},
+    )
+    # The same in two mapped parts, merged elsewhere; and as of three days, in one run.
+    computed = {
+        "feature_set": "user_features",
+        "config": FEATURES,
+        "inputs": {"users": judged.output, "activity": today.output},
+    }
+    parts = ExtractFeaturesOperator.partial(task_id="parts", **computed).expand(
+        chunk=[{"index": index, "of": 2} for index in range(2)]
+    )
+    MergeFeaturesOperator(
+        task_id="merged",
+        feature_set="user_features",
+        config=FEATURES,
+        chunks=parts.output,
+        artifact_root="{{ var.value.root }}",
+    )
+    ExtractFeaturesOperator(
+        task_id="history",
+        as_of={
+            "start": "{{ data_interval_end.subtract(days=2) }}",
+            "end": "{{ data_interval_end.add(hours=1) }}",
+            "every": "1d",
+        },
+        **computed,
     )
     FeastMaterializeOperator(task_id="gate", artifact=features.output)
     FeastMaterializeOperator(

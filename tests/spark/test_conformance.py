@@ -275,7 +275,7 @@ def test_numbers_of_every_type(root: Storage, drawn: dict[str, pa.Table], on_spa
             seen = [{**event, "x": event[column]} for event in events if event["user_id"] == row["user_id"]]
             for name in ("sum", "mean", "min", "max", "count"):
                 expected = AGGREGATIONS[name][1](seen)
-                got = row[f"{name}_{column}"]
+                got = row[f"{name}_{column}_30d"]
                 assert close(got, expected), (name, column, row["user_id"], got, expected)
 
 

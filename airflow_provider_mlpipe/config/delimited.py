@@ -29,10 +29,10 @@ Character = Annotated[str, AfterValidator(_one_byte)]
 
 
 class CsvOptions(Section):
-    """How a CSV file is written.
+    r"""How a CSV file is written.
 
     Attributes:
-        delimiter: between fields; ``"\\t"`` for tabs.
+        delimiter: between fields; ``"\t"`` for tabs.
         quote: around fields that hold a delimiter, a line break or a quote (doubled there); null if there are none.
         escape: before a character that is to be taken as it is; null if there is none.
         encoding: as Python names it: ``utf-8``, ``latin-1``, ``utf-16`` ...

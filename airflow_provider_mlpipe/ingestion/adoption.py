@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_provider_mlpipe.config import Configured, FileSource
-    from airflow_provider_mlpipe.ingestion.files import SourceFile
+    from airflow_provider_mlpipe.ingestion.sourcefile import SourceFile
     from airflow_provider_mlpipe.ingestion.stream import Stream
     from airflow_provider_mlpipe.run import Run
 
@@ -78,8 +78,8 @@ def adopt(path: str, *, dataset: str, root: Storage, run: Run, options: S3Option
     edge = Edge(dataset, reader.location, reader.secrets)
     with edge.mapped():
         try:
-            files = reader._files()  # noqa: SLF001 - of the same room
-            kind = reader._format(files)  # noqa: SLF001
+            files = reader.files()
+            kind = reader.format_of(files)
         except SourceRejectedError as error:
             if "no such file" in error.message or "no file matches" in error.message:
                 raise ArtifactNotFoundError.at(path) from error

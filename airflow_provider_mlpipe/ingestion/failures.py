@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["Edge", "Overloaded", "Unreadable", "is_transient"]
+__all__ = ["Edge", "Overloaded", "Replaced", "Unreadable", "is_transient"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,10 @@ _HINTS = (
 
 class Unreadable(Exception):  # noqa: N818 - users never see it: the edge maps it
     """A source answered, and asking again will not make the answer better."""
+
+
+class Replaced(Exception):  # noqa: N818 - users never see it: the edge maps it
+    """What was being read became something else; a retry reads the new."""
 
 
 class Overloaded(Exception):  # noqa: N818 - users never see it: the edge maps it
@@ -215,6 +219,14 @@ def _http(error: BaseException) -> bool:
     return bool(names & {"TransportError"}) and not names & {"UnsupportedProtocol", "LocalProtocolError"}
 
 
+def _aws(error: BaseException) -> bool:
+    answer = getattr(error, "response", None)
+    if isinstance(answer, dict):
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or status == 429
+    return "Connection" in type(error).__name__ or "Timeout" in type(error).__name__
+
+
 def _always(_: BaseException) -> bool:
     return True
 
@@ -237,6 +249,9 @@ _JUDGES: dict[str, Callable[[Any], bool]] = {
     "httpx.StreamError": _never,
     "httpx.CookieConflict": _never,
     "pyarrow.lib.ArrowException": _never,
+    "botocore.exceptions.ClientError": _aws,
+    "botocore.exceptions.BotoCoreError": _aws,
+    "airflow_provider_mlpipe.ingestion.failures.Replaced": _always,
     "airflow_provider_mlpipe.ingestion.failures.Overloaded": _always,
     "airflow_provider_mlpipe.ingestion.failures.Unreadable": _never,
     "builtins.OSError": _system,

@@ -3,84 +3,70 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts import Storage
-from airflow_provider_mlpipe.errors import SourceRejectedError, redact
-from airflow_provider_mlpipe.ingestion.detection import detected
-from airflow_provider_mlpipe.ingestion.failures import Unreadable
-from airflow_provider_mlpipe.ingestion.records import expected_columns
+from airflow_provider_mlpipe.artifacts.manifest import decode_schema, encode_schema
+from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError, did_you_mean, redact
+from airflow_provider_mlpipe.ingestion.filestate import KEY, Choice, NotAsReadError, chosen
+from airflow_provider_mlpipe.ingestion.listing import files_at, is_glob
+from airflow_provider_mlpipe.ingestion.sourcefile import SourceFile
+from airflow_provider_mlpipe.ingestion.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pyarrow.fs as pafs
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from airflow_provider_mlpipe.config import Configured, FileSource, Source
     from airflow_provider_mlpipe.ingestion.connection import Connection
-    from airflow_provider_mlpipe.ingestion.stream import Stream
+    from airflow_provider_mlpipe.ingestion.stream import Chunk
+    from airflow_provider_mlpipe.run import Run
 
 __all__ = ["FileReader", "SourceFile"]
 
-_FORMATS = {
-    ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"
-}  # fmt: skip
-_PACKED = frozenset([".gz", ".bz2", ".zst"])
-_WILD = re.compile(r"[*?\[]")
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One file: where it is, and how to open it."""
-
-    path: str
-    filesystem: pafs.FileSystem
-
-    @property
-    def name(self) -> str:
-        """Its name without the folder."""
-        return PurePosixPath(self.path).name
-
-    @property
-    def format(self) -> str | None:
-        """What its name says it is."""
-        path = PurePosixPath(self.path)
-        if path.suffix in _PACKED:
-            path = path.with_suffix("")
-        return _FORMATS.get(path.suffix.lower())
-
-    @contextmanager
-    def named(self) -> Iterator[None]:
-        """Say in which file it was that something could not be read."""
-        import pyarrow as pa
-
-        try:
-            yield
-        except pa.ArrowException as error:
-            raise Unreadable(f"{self.name}: {error}") from error
-
-    def unpacked(self) -> Any:  # noqa: ANN401 - pyarrow.NativeFile has no types
-        """Open it as a stream of bytes, unpacked as its name says."""
-        return self.filesystem.open_input_stream(self.path, compression="detect")
-
-    def seekable(self) -> Any:  # noqa: ANN401 - pyarrow.NativeFile has no types
-        """Open it for reading anywhere."""
-        return self.filesystem.open_input_file(self.path)
+_MOMENT = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
+_DAY = "%Y-%m-%d"
 
 
 class FileReader:
-    """Reads one or many files as one table."""
+    """Reads one or many files as one table.
 
-    def __init__(self, source: Configured[Source], model: FileSource, connection: Connection) -> None:
+    Args:
+        source: the configured source.
+        model: the same, as what it is.
+        connection: how to reach a bucket.
+        run: who reads; None if nothing depends on it.
+        as_of: the end of what is read; that of the run's interval if None.
+        stage: the folder of the dataset's partitions, where `only_new` looks for what was read; None if rows go
+            elsewhere.
+
+    Raises:
+        ConfigError: the path names a time that the run does not have, or only_new has nowhere to look.
+    """
+
+    def __init__(
+        self,
+        source: Configured[Source],
+        model: FileSource,
+        connection: Connection,
+        *,
+        run: Run | None = None,
+        as_of: datetime | None = None,
+        stage: Storage | None = None,
+    ) -> None:
         self._source, self._model, self._connection = source, model, connection
+        self._run, self._stage = run, stage
+        self._path = self._dated(model.path, run, as_of)
+        if model.only_new and (run is None or stage is None):
+            raise self._misconfigured(
+                "only_new", "what was read stands in the manifests of artifacts, and none is written here", ""
+            )
 
     @property
     def location(self) -> str:
-        """The path as it was given."""
-        return redact(self._model.path)
+        """The path as it was given, with its times filled in."""
+        return redact(self._path)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -90,50 +76,46 @@ class FileReader:
     @contextmanager
     def open(self) -> Iterator[Stream]:
         """Find the files, tell their common schema, and give their rows in the order of their names."""
-        files = self._files()
-        kind = self._format(files)
-        if kind == "parquet":
-            from airflow_provider_mlpipe.ingestion.parquet import parquet_stream
+        files = self.files()
+        kind = self.format_of(files)
+        choice = self._choice(files) if self._model.only_new else Choice(files, {})
+        with ExitStack() as stack:
+            # Without a file to read there is one that was read, and what it gave is known.
+            if choice.read:
+                stream = self._stream(choice.read, kind, stack)
+            else:
+                stream = Stream(decode_schema(choice.schema), iter(()))
+            self._require_selected(stream)
+            stream.chunks = _until_checked(stream.chunks, choice.read)
+            stream.details[KEY] = self._said(choice, stream)
+            yield stream
 
-            yield parquet_stream(files, self._model.batch_size)
-        elif kind == "csv":
-            from airflow_provider_mlpipe.ingestion.csvfiles import csv_stream
+    def files(self) -> list[SourceFile]:
+        """Return the files that the path means, in the order of their names.
 
-            yield csv_stream(files)
-        else:
-            from airflow_provider_mlpipe.ingestion.jsonfiles import json_frames
-
-            nested = self._model.nested
-            frames = json_frames(files, self._model.batch_size, lines=kind == "jsonl", flat=nested == "flatten")
-            expected = expected_columns(self._model)
-            with detected(frames, expected=expected, structs=nested == "struct") as stream:
-                yield stream
-
-    def _files(self) -> list[SourceFile]:
-        import pyarrow.fs as pafs
-
-        place = Storage(self._model.path.rstrip("/"), self._connection.s3)
-        system, path = place.filesystem, place.root
-        wild = _WILD.search(path)
-        if wild is None:
-            info = system.get_file_info(path)
-            if info.type == pafs.FileType.File:
-                return [SourceFile(path, system)]
-            found = _below(system, path, recursive=True) if info.type == pafs.FileType.Directory else []
-            matching = [name for name in found if not _hidden(name, path)]
-        else:
-            base = path[: wild.start()].rpartition("/")[0]
-            deep = "/" in path[wild.start() :]
-            pattern = _pattern(path)
-            matching = [name for name in _below(system, base, recursive=deep) if pattern.fullmatch(name)]
-        if not matching:
+        Raises:
+            SourceRejectedError: there is none.
+        """
+        place = Storage(self._path.rstrip("/"), self._connection.s3)
+        try:
+            found = files_at(place, versions=self._model.only_new)
+        except ImportError as error:
+            raise self._misconfigured("only_new", "listing a bucket needs boto3", "Install the extra [s3].") from error
+        if not found:
             raise self._refused(
-                "no file matches" if wild else "there is no such file or folder, or the folder holds no data files",
+                "no file matches"
+                if is_glob(place.root)
+                else "there is no such file or folder, or the folder holds no data files",
                 "Check the path. * stands for any characters but /, ** also for folders.",
             )
-        return [SourceFile(name, system) for name in sorted(matching)]
+        return found
 
-    def _format(self, files: list[SourceFile]) -> str:
+    def format_of(self, files: Sequence[SourceFile]) -> str:
+        """Return the format of `files`: ``csv``, ``json``, ``jsonl`` or ``parquet``.
+
+        Raises:
+            SourceRejectedError: their names tell none, or several.
+        """
         if self._model.format != "auto":
             return self._model.format
         formats = {file.format for file in files}
@@ -145,34 +127,95 @@ class FileReader:
         )
         raise self._refused(problem, "Set format to csv, json, jsonl or parquet, or narrow the path with a glob.")
 
+    def _stream(self, files: Sequence[SourceFile], kind: str, stack: ExitStack) -> Stream:
+        model = self._model
+        if kind == "parquet":
+            from airflow_provider_mlpipe.ingestion.parquet import parquet_stream
+
+            return parquet_stream(files, model.batch_size, select=model.select, declared=self._declared())
+        if kind == "csv":
+            from airflow_provider_mlpipe.ingestion.csvfiles import csv_stream
+
+            return csv_stream(files, model.csv, select=model.select, longest=model.max_record_bytes)
+        from airflow_provider_mlpipe.ingestion.detection import detected
+        from airflow_provider_mlpipe.ingestion.jsonfiles import JsonReading, json_frames
+        from airflow_provider_mlpipe.ingestion.records import expected_columns
+
+        reading = JsonReading(
+            batch_size=model.batch_size,
+            lines=kind == "jsonl",
+            flat=model.nested == "flatten",
+            select=frozenset(model.select),
+            longest=model.max_record_bytes,
+        )
+        expected = [*dict.fromkeys([*expected_columns(model), *model.select])]
+        frames = json_frames(files, reading)
+        return stack.enter_context(detected(frames, expected=expected, structs=model.nested == "struct"))
+
+    def _declared(self) -> dict[str, str]:
+        """Return the declared types by the files' names."""
+        return {self._model.columns.get(name) or name: word for name, word in self._model.types.items()}
+
+    def _choice(self, files: Sequence[SourceFile]) -> Choice:
+        assert self._run is not None  # noqa: S101 - the constructor looked
+        assert self._stage is not None  # noqa: S101
+        try:
+            return chosen(files, self._stage, self._run)
+        except NotAsReadError as error:
+            names = ", ".join(error.names[:5]) + (" ..." if len(error.names) > 5 else "")
+            raise self._refused(
+                f"{len(error.names)} of the {error.of} files that {error.partition} read are gone or changed since: "
+                f"{names}",
+                "A run that published reads the same again. Put them back; or delete that partition, and the run "
+                "reads what no other partition has read.",
+            ) from error
+
+    def _said(self, choice: Choice, stream: Stream) -> dict[str, Any]:
+        """Return what the manifest says of the files; versions only where a later run looks at them."""
+        said: dict[str, Any] = {"count": len(choice.read), "bytes": sum(file.size for file in choice.read)}
+        if self._model.only_new:
+            said["read"] = {file.path: file.version for file in choice.read}
+            said["skipped"] = dict(choice.skipped)
+            said["schema"] = encode_schema(stream.schema)
+        return said
+
+    def _require_selected(self, stream: Stream) -> None:
+        missing = [name for name in self._model.select if name not in stream.schema.names]
+        if missing:
+            raise SourceRejectedError.missing_columns(
+                source=self._source.name, location=self.location, missing=missing, available=list(stream.schema.names)
+            )
+
+    def _dated(self, path: str, run: Run | None, as_of: datetime | None) -> str:
+        interval = None if run is None else run.interval
+        moments = {
+            "start": None if interval is None else interval.start,
+            "end": as_of if as_of is not None or interval is None else interval.end,
+        }
+
+        def filled(match: re.Match[str]) -> str:
+            word, form = match[1], match[2]
+            if word not in moments:
+                problem = f"{match[0]} stands for nothing.{did_you_mean(word, list(moments))}"
+                raise self._misconfigured("path", problem, "Write {start:%Y/%m/%d} or {end:%Y/%m/%d}.")
+            moment = moments[word]
+            if moment is None:
+                raise self._misconfigured(
+                    "path", f"{match[0]} needs a data interval; this run has none", "Give an interval or as_of."
+                )
+            return moment.strftime(form or _DAY)
+
+        return _MOMENT.sub(filled, path)
+
+    def _misconfigured(self, key: str, problem: str, hint: str) -> ConfigError:
+        return ConfigError.invalid(where=self._source.where(key), key=key, problem=problem, hint=hint)
+
     def _refused(self, problem: str, hint: str) -> SourceRejectedError:
         return SourceRejectedError.refused(source=self._source.name, location=self.location, problem=problem, hint=hint)
 
 
-def _below(system: pafs.FileSystem, folder: str, *, recursive: bool) -> list[str]:
-    import pyarrow.fs as pafs
-
-    selector = pafs.FileSelector(folder, allow_not_found=True, recursive=recursive)
-    return [info.path for info in system.get_file_info(selector) if info.type == pafs.FileType.File]
-
-
-def _hidden(path: str, folder: str) -> bool:
-    """Return whether a file, or a folder above it, is one of those that are no data: ``_SUCCESS``, ``.tmp``."""
-    return any(part.startswith((".", "_")) for part in path.removeprefix(folder).split("/"))
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    """Return a glob as a pattern.
-
-    >>> bool(_pattern("a/**/x*.csv").fullmatch("a/b/c/x1.csv")), bool(_pattern("a/*.csv").fullmatch("a/b/x.csv"))
-    (True, False)
-    """
-    forms = {"**/": r"(?:[^/]+/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
-    tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.", path, re.DOTALL)
-    return re.compile(
-        "".join(
-            forms.get(token)
-            or (token.replace("[!", "[^") if token.startswith("[") and len(token) > 1 else re.escape(token))
-            for token in tokens
-        )
-    )
+def _until_checked(chunks: Iterator[Chunk], files: Sequence[SourceFile]) -> Iterator[Chunk]:
+    """Yield all chunks, and then make sure that the files are still those that were opened."""
+    yield from chunks
+    for file in files:
+        file.check()

@@ -67,8 +67,8 @@ def ingest(
         PublishError: the storage refused; what was there before is untouched.
     """
     window = window_of(source, run, as_of)
-    reader = reader_of(source, connection or Connection(), window=window, run=run, as_of=as_of)
     target = ArtifactTarget(root=root, source=source, run=run)
+    reader = reader_of(source, connection or Connection(), window=window, run=run, as_of=as_of, stage=target.stage)
     published: Artifact = transfer(source, reader, target, window=window, progress=progress)
     return published
 

@@ -10,6 +10,7 @@ from airflow_provider_mlpipe.errors import ConfigError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from airflow_provider_mlpipe.artifacts import Storage
     from airflow_provider_mlpipe.config import Configured, Source
     from airflow_provider_mlpipe.ingestion.connection import Connection
     from airflow_provider_mlpipe.ingestion.stream import Reader
@@ -20,9 +21,23 @@ __all__ = ["reader_of"]
 
 
 def reader_of(
-    source: Configured[Source], connection: Connection, *, window: Window | None, run: Run, as_of: datetime | None
+    source: Configured[Source],
+    connection: Connection,
+    *,
+    window: Window | None,
+    run: Run,
+    as_of: datetime | None,
+    stage: Storage | None = None,
 ) -> Reader:
     """Return the reader of `source`; nothing is connected yet.
+
+    Args:
+        source: what to read.
+        connection: settings resolved from an Airflow connection.
+        window: the stretch of time to read; None for everything.
+        run: who reads.
+        as_of: the end of what is read; the interval's end if None.
+        stage: the folder of the dataset's raw partitions, for sources that look at what earlier runs read.
 
     Raises:
         ConfigError: the configuration does not say where the source is.
@@ -38,7 +53,7 @@ def reader_of(
         return ApiReader(source, model, connection, run=run, as_of=as_of)
     from airflow_provider_mlpipe.ingestion.files import FileReader
 
-    return FileReader(source, model, connection)
+    return FileReader(source, model, connection, run=run, as_of=as_of, stage=stage)
 
 
 def _database_uri(source: Configured[Source], model: DatabaseSource, connection: Connection) -> str:

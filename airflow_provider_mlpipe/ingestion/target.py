@@ -63,6 +63,11 @@ class ArtifactTarget:
             config_hash=self.source.document.text_hash,
         )
 
+    @property
+    def stage(self) -> Storage:
+        """The folder of the dataset's raw partitions."""
+        return self.root.below(self._description("raw").folder.rpartition("/")[0])
+
     def writer(self, schema: pa.Schema) -> ArtifactWriter:
         """Open the artifact."""
         return ArtifactWriter(self.root, self._description("raw"), schema)
@@ -79,8 +84,7 @@ class ArtifactTarget:
 
     def accepted(self) -> Accepted | None:
         """Return the schema of the newest earlier partition that can be read."""
-        own = self._description("raw").folder
-        place = self.root.below(own.rpartition("/")[0])
+        place = self.stage
         interval = self.run.interval
         before = None if interval is None or interval.empty else interval.start
         try:

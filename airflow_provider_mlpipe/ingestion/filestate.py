@@ -1,0 +1,146 @@
+"""Which files earlier runs have read: no state but the manifests of the artifacts that they published.
+
+Every version of a file is read by exactly one partition. A run reads what the newest published partition has not
+listed; a run that published before reads again what it read then. So a replay of an old day gives what that day gave,
+and never moves anything for the days after it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlpipe.artifacts import Artifact
+from airflow_provider_mlpipe.artifacts.siblings import earlier_partitions
+from airflow_provider_mlpipe.errors import ArtifactError, ArtifactNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_mlpipe.artifacts import Storage
+    from airflow_provider_mlpipe.ingestion.sourcefile import SourceFile
+    from airflow_provider_mlpipe.run import Run
+
+__all__ = ["KEY", "Choice", "FileState", "chosen"]
+
+logger = logging.getLogger(__name__)
+
+KEY = "files"
+"""Where it stands in a manifest's details."""
+
+LOOK_BACK = 10
+"""Partitions that are looked at for the newest one that was published."""
+
+_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What a published partition says of files.
+
+    Attributes:
+        read: version by path of those whose rows it holds.
+        skipped: of those that were there and had been read before.
+        schema: the source's schema, encoded as in a manifest, for a run that finds nothing new.
+        partition: its name.
+    """
+
+    read: Mapping[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    schema: str = ""
+    partition: str = ""
+
+    @property
+    def known(self) -> dict[str, str]:
+        """All that need not be read again."""
+        return {**self.skipped, **self.read}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a run reads.
+
+    Attributes:
+        read: these files.
+        skipped: these not, as they have been read.
+        schema: that of the source the last time; empty if there was none.
+    """
+
+    read: list[SourceFile]
+    skipped: Mapping[str, str]
+    schema: str = ""
+
+
+class NotAsReadError(Exception):
+    """Files that a run read are not there any more as they were, so it cannot be repeated."""
+
+    def __init__(self, partition: str, names: Sequence[str], of: int) -> None:
+        super().__init__(partition, names, of)
+        self.partition, self.names, self.of = partition, list(names), of
+
+
+def chosen(files: Sequence[SourceFile], stage: Storage, run: Run) -> Choice:
+    """Return which of `files` the run has to read.
+
+    Args:
+        files: what is there now, with versions.
+        stage: the folder of the dataset's raw partitions.
+        run: who asks.
+
+    Raises:
+        NotAsReadError: the run published before, and what it read is gone.
+        ArtifactError: an earlier manifest cannot be read.
+        OSError: the partitions cannot be listed.
+    """
+    own = _state(stage, run.partition)
+    if own is not None:
+        return _again(files, own)
+    earlier = _newest(stage, run)
+    known = earlier.known
+    new = [file for file in files if known.get(file.path) != file.version]
+    seen = {file.path: file.version for file in files if known.get(file.path) == file.version}
+    logger.info(
+        "%d of %d files are new or changed since %s", len(new), len(files), earlier.partition or "the beginning"
+    )
+    return Choice(new, seen, earlier.schema)
+
+
+def _again(files: Sequence[SourceFile], own: FileState) -> Choice:
+    there = {file.path: file for file in files}
+    gone = [path for path, version in own.read.items() if path not in there or there[path].version != version]
+    if gone:
+        raise NotAsReadError(own.partition, gone, len(own.read))
+    logger.info("this run published before: it reads the same %d files again", len(own.read))
+    return Choice([there[path] for path in own.read], own.skipped, own.schema)
+
+
+def _newest(stage: Storage, run: Run) -> FileState:
+    """Return the state of the newest partition that has one.
+
+    Other than with schemas, also a later one counts: what it read, an interval filled in belatedly must not read again.
+    """
+    bounded = run.interval is not None and not run.interval.empty
+    partitions = earlier_partitions(stage, run.partition, before=_EVER if bounded else None)
+    for name in partitions[:LOOK_BACK]:
+        found = _state(stage, name)
+        if found is not None:
+            return found
+    return FileState()
+
+
+def _state(stage: Storage, partition: str) -> FileState | None:
+    try:
+        details: Any = Artifact.open(stage.below(partition).uri, stage.options).manifest.details.get(KEY)
+    except ArtifactNotFoundError:
+        return None
+    if not isinstance(details, dict) or "read" not in details:
+        return None
+    try:
+        return FileState(dict(details["read"]), dict(details["skipped"]), str(details["schema"]), partition)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"the manifest of {partition} does not say which files were read: {error}",
+            hint="It was not written by this provider, or is damaged.",
+        ) from error

@@ -33,6 +33,13 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """A SQLAlchemy URL of a running MariaDB; shared, so tests use names of their own."""
+    with servers.mariadb() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
 def s3() -> Iterator[servers.Bucket]:
     """A bucket on a running S3 server; shared, so tests use prefixes of their own."""
     with servers.s3() as bucket:

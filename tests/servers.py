@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL, S3, Valkey, and a small JSON API, each on free ports of 127.0.0.1.
+"""Real servers for tests: PostgreSQL, MariaDB, S3, Valkey, and a small JSON API, each on free ports of 127.0.0.1.
 
 Every one is a context manager that starts one process (or thread) and stops exactly that one. What is not installed
 is skipped with the reason. They can be used outside pytest too: ``with postgres() as uri: ...``.
@@ -33,10 +33,14 @@ __all__ = [
     "Answer",
     "Api",
     "Bucket",
+    "MariadbServer",
     "PostgresServer",
     "Request",
     "free_ports",
     "json_api",
+    "mariadb",
+    "mariadb_server",
+    "mysql_connection",
     "postgres",
     "postgres_server",
     "s3",
@@ -181,6 +185,87 @@ def _accepts(uri: str) -> bool:
     try:
         psycopg.connect(uri, connect_timeout=2).close()
     except psycopg.OperationalError:
+        return False
+    return True
+
+
+# ------------------------------------------------------------------ MariaDB
+
+
+@dataclass
+class MariadbServer:
+    """A running server.
+
+    Attributes:
+        uri: SQLAlchemy URL of an empty database, with user and password.
+        process: the server, for tests that kill it.
+    """
+
+    uri: str
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def mariadb() -> Iterator[str]:
+    """Start MariaDB and yield ``mysql://user:password@127.0.0.1:port/database``."""
+    with mariadb_server() as server:
+        yield server.uri
+
+
+@contextmanager
+def mariadb_server() -> Iterator[MariadbServer]:
+    """Start MariaDB with password authentication, without durability, in a folder of its own."""
+    programs = {name: shutil.which(name) for name in ("mariadb-install-db", "mariadbd")}
+    if None in programs.values():
+        pytest.skip("no MariaDB server: apt-get install mariadb-server")
+    pytest.importorskip("pymysql", reason="no MySQL driver: pip install pymysql")
+    # The server refuses to run as root.
+    as_user: dict[str, Any] = {"user": "mysql", "group": "mysql", "extra_groups": []} if os.getuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="mlpipe-maria-"))
+    try:
+        if as_user:
+            shutil.chown(folder, "mysql", "mysql")
+        data = folder / "data"
+        [port] = free_ports()
+        grant = folder / "grant.sql"
+        grant.write_text(  # one statement a line
+            f"CREATE DATABASE shop;\nCREATE USER shop@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO shop@'%';\n"
+        )
+        grant.chmod(0o644)
+        install = [str(programs["mariadb-install-db"]), "--no-defaults", f"--datadir={data}", "--skip-test-db"]
+        install += ["--auth-root-authentication-method=normal", "--innodb-flush-method=nosync"]
+        subprocess.run(install, check=True, capture_output=True, cwd=folder, **as_user)
+        command = [
+            str(programs["mariadbd"]), "--no-defaults", f"--datadir={data}", f"--port={port}",
+            "--bind-address=127.0.0.1", f"--socket={folder / 'socket'}", f"--pid-file={folder / 'pid'}",
+            f"--init-file={grant}", "--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve",
+            "--default-time-zone=+05:30",  # not UTC, so that a forgotten zone shows
+            "--character-set-server=latin1", "--sql-mode=",  # as old servers are set, and no help to us
+        ]  # fmt: skip
+        uri = f"mysql://shop:{PASSWORD}@127.0.0.1:{port}/shop"
+        with process(command, lambda: _welcomes(uri), cwd=folder, **as_user) as running:
+            yield MariadbServer(uri, running)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def mysql_connection(uri: str) -> Any:
+    """Return a PyMySQL connection that commits every statement."""
+    import pymysql
+
+    url = urlsplit(uri)
+    return pymysql.connect(
+        host=url.hostname, port=url.port, user=url.username, password=url.password, database=url.path[1:],
+        charset="utf8mb4", autocommit=True,
+    )  # fmt: skip
+
+
+def _welcomes(uri: str) -> bool:
+    import pymysql
+
+    try:
+        mysql_connection(uri).close()
+    except pymysql.err.OperationalError:
         return False
     return True
 

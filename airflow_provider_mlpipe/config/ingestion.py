@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta  # noqa: TC003 - pydantic reads annotations at run time
+from datetime import date, datetime, timedelta  # noqa: TC003 - pydantic reads annotations at run time
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
@@ -34,19 +34,33 @@ class Incremental(Section):
 
     Attributes:
         cursor_column: the time column, by the source's name for it.
-        window: ``interval`` for [interval start, interval end), ``all`` for everything before the end, or a length
-            such as ``31d`` for [end - 31 d, end).
+        window: ``interval`` for [interval start, interval end), ``all`` for everything before the end, a length such
+            as ``31d`` for [end - 31 d, end), or ``watermark`` for [end of what was read before, end): for runs that no
+            interval bounds. The watermark moves forward only, after the artifact is published, and never by a backfill
+            or a test run.
+        lookback: how much earlier ``interval`` and ``watermark`` begin, for rows that are committed late.
+        initial: where ``watermark`` begins the first time; everything before the end if absent.
         on_null: what becomes of rows without a time: ``exclude``, ``include`` or ``fail``.
     """
 
     cursor_column: str
-    window: Literal["interval", "all"] | Length = "interval"
+    window: Literal["interval", "all", "watermark"] | Length = "interval"
+    lookback: Length = "0s"
+    initial: datetime | date | None = None
     on_null: Literal["exclude", "include", "fail"] = "exclude"
+
+    @model_validator(mode="after")
+    def _where_it_counts(self) -> Incremental:
+        if self.initial is not None and self.window != "watermark":
+            raise ValueError("initial is where window: watermark begins; another window has no use for it")
+        if duration(self.lookback) and self.window not in {"interval", "watermark"}:
+            raise ValueError("lookback belongs to window: interval or watermark; make the window itself longer")
+        return self
 
     @property
     def length(self) -> timedelta | None:
         """The window's length if it was given as one."""
-        return None if self.window in {"interval", "all"} else duration(self.window)
+        return None if self.window in {"interval", "all", "watermark"} else duration(self.window)
 
 
 class Deduplicate(Section):
@@ -135,6 +149,13 @@ class DatabaseSource(_Source):
         table: ``name`` or ``schema.name``; or `query`.
         query: a SELECT, with ``:name`` where a value of `parameters` goes; or `table`.
         parameters: the values of the query, by name.
+        parallel: connections that read at the same time, all in one snapshot (PostgreSQL; others read with one). Each
+            takes a range of the table's pages, or of the values of `parallel_key`.
+        parallel_key: the column that a view, foreign table or query is divided by: whole numbers, numeric, dates or
+            times, by the source's name; best one with an index.
+        zero_dates: what becomes of dates of MySQL that no calendar has (``0000-00-00``, ``2026-02-31``): ``reject``
+            sends the row to the quarantine, ``null`` publishes a null and counts it, ``text`` publishes all dates of
+            the table as text.
     """
 
     type: Literal["database"]
@@ -143,6 +164,9 @@ class DatabaseSource(_Source):
     table: str | None = None
     query: str | None = None
     parameters: dict[str, Any] = {}
+    parallel: int = Field(default=1, ge=1, le=16)
+    parallel_key: str | None = None
+    zero_dates: Literal["reject", "null", "text"] = "reject"
 
     @model_validator(mode="after")
     def _one_of(self) -> DatabaseSource:

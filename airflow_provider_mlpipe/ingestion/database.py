@@ -84,7 +84,9 @@ class DatabaseReader:
         return self._request.secrets
 
 
-def named_parameters(query: str, names: Iterable[str], replacement: Callable[[str], str]) -> str:
+def named_parameters(
+    query: str, names: Iterable[str], replacement: Callable[[str], str], literals: re.Pattern[str] = _LITERALS
+) -> str:
     """Replace ``:name`` of the given names outside of literals, quoted names and comments.
 
     >>> named_parameters("SELECT ':a', x::text FROM t WHERE a = :a::int", ["a"], lambda name: f"<{name}>")
@@ -97,20 +99,24 @@ def named_parameters(query: str, names: Iterable[str], replacement: Callable[[st
 
     parts: list[str] = []
     last = 0
-    for literal in _LITERALS.finditer(query):
+    for literal in literals.finditer(query):
         parts += [_PARAMETER.sub(swap, query[last : literal.start()]), literal[0]]
         last = literal.end()
     return "".join([*parts, _PARAMETER.sub(swap, query[last:])])
 
 
 def database_reader(source: Configured[Source], uri: str, window: Window | None) -> Reader:
-    """Return the fastest exact way: ADBC for PostgreSQL if it is installed, else a SQLAlchemy cursor."""
+    """Return the fastest exact way: ADBC for PostgreSQL, our own reader for MySQL, else a SQLAlchemy cursor."""
     request = DatabaseRequest(source, uri, window)
     dialect = uri.partition(":")[0].partition("+")[0]
     if dialect in {"postgresql", "postgres"} and find_spec("adbc_driver_postgresql") is not None:
         from airflow_provider_mlpipe.ingestion.postgres import PostgresReader
 
         return PostgresReader(request)
+    if dialect in {"mysql", "mariadb"} and find_spec("pymysql") is not None:
+        from airflow_provider_mlpipe.ingestion.mysql.reader import MysqlReader
+
+        return MysqlReader(request)
     from airflow_provider_mlpipe.ingestion.sql import SqlReader
 
     return SqlReader(request)

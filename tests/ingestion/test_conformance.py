@@ -19,7 +19,7 @@ from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError
 from airflow_provider_mlpipe.ingestion import database
 from airflow_provider_mlpipe.run import Run
 from tests.ingestion.support import DAY, counts, quarantined, read, rows
-from tests.servers import Request, json_api
+from tests.servers import Request, json_api, mysql_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,27 @@ class PostgresCursor(Postgres):
 
     def source(self, content: list[Row]) -> dict[str, Any]:
         self.request.getfixturevalue("monkeypatch").setattr(database, "find_spec", lambda _: None)
+        return super().source(content)
+
+
+class Mariadb(Place):
+    def source(self, content: list[Row]) -> dict[str, Any]:
+        uri = self.request.getfixturevalue("mariadb")
+        table = f"things_{next(NUMBER)}"
+        columns = "id bigint, name text, amount double, at datetime(6)"
+        with closing(mysql_connection(uri)) as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE TABLE {table} ({columns}) CHARACTER SET utf8mb4")
+            cursor.executemany(f"INSERT INTO {table} VALUES (%s, %s, %s, %s)", content)
+        return {"type": "database", "connection_string": uri, "table": table}
+
+
+class MariadbCursor(Mariadb):
+    """As when connectorx is not installed."""
+
+    def source(self, content: list[Row]) -> dict[str, Any]:
+        from airflow_provider_mlpipe.ingestion.mysql import native
+
+        self.request.getfixturevalue("monkeypatch").setattr(native, "available", lambda: False)
         return super().source(content)
 
 
@@ -157,7 +178,7 @@ def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-DECLARED = (Sqlite, Postgres, PostgresCursor, Parquet, S3)
+DECLARED = (Sqlite, Postgres, PostgresCursor, Mariadb, MariadbCursor, Parquet, S3)
 TOLD = (SqliteQuery, Api, JsonLines, Csv)
 
 

@@ -1,0 +1,140 @@
+"""One connection to MySQL through PyMySQL: descriptions, small answers, and rows as the texts that the server sends."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    import pyarrow as pa
+
+    from airflow_provider_mlpipe.ingestion.mysql.columns import Column
+
+__all__ = ["SETTINGS", "Session", "native_uri", "session"]
+
+CONNECT_SECONDS = 10
+SETTINGS = ("SET time_zone = '+00:00'", "SET net_write_timeout = 3600")
+"""TIMESTAMPs in UTC; and a server that waits for whoever writes the rows, not just for a minute."""
+
+_TEXT_OPTIONS = {"unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password", "read_default_file",
+                 "bind_address", "program_name", "server_public_key"}  # fmt: skip
+_WHOLE_OPTIONS = {"connect_timeout", "read_timeout", "write_timeout"}
+_SWITCHES = {"ssl_disabled", "ssl_verify_cert", "ssl_verify_identity"}
+_UNHEEDED = {"charset", "use_unicode", "local_infile", "autocommit"}
+"""What every connection here has its own way with."""
+
+
+class Session:
+    """An open connection."""
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - pymysql has no types
+        self._connection = connection
+
+    def run(self, sql: str) -> tuple[tuple[Any, ...], ...]:
+        """Execute a statement and return its few rows."""
+        from pymysql.cursors import Cursor
+
+        with self._connection.cursor(Cursor) as cursor:
+            cursor.execute(sql)
+            found: tuple[tuple[Any, ...], ...] = cursor.fetchall()
+            return found
+
+    def describe(self, sql: str) -> list[Any]:
+        """Return what the server says of each column of a query's result."""
+        from pymysql.cursors import Cursor
+
+        with self._connection.cursor(Cursor) as cursor:
+            cursor.execute(sql)
+            return list(cursor._result.fields)  # noqa: SLF001 - cursor.description leaves out flags and character set
+
+    def batches(self, sql: str, columns: list[Column], rows: int) -> Generator[pa.RecordBatch, None, None]:
+        """Execute a query and give its rows while the server sends them, `rows` at a time, as texts and bytes."""
+        import pyarrow as pa
+        from pymysql.cursors import SSCursor
+
+        kinds = [pa.binary() if pa.types.is_binary(column.kind) else pa.string() for column in columns]
+        names = [column.name for column in columns]
+        cursor = self._connection.cursor(SSCursor)
+        try:
+            cursor.execute(sql)
+            while some := cursor.fetchmany(rows):
+                arrays = [pa.array(values, kind) for values, kind in zip(zip(*some, strict=True), kinds, strict=True)]
+                yield pa.RecordBatch.from_arrays(arrays, names=names)
+        finally:
+            _abandon(cursor)
+
+
+def _abandon(cursor: Any) -> None:  # noqa: ANN401 - pymysql has no types
+    """Let go of an unbuffered cursor, whose connection closes next: left to itself it would read all the rows."""
+    if cursor._result is not None:  # noqa: SLF001 - there is no public way
+        cursor._result.unbuffered_active = False  # noqa: SLF001
+    cursor.connection = None
+
+
+@contextmanager
+def session(uri: str) -> Iterator[Session]:
+    """Connect, in UTC, with one snapshot of all tables that know transactions.
+
+    Raises:
+        ConfigError: the URL has an option that is not known.
+    """
+    import pymysql
+    from pymysql.converters import encoders  # and no decoders: values stay as they were sent
+
+    connection = pymysql.connect(conv=encoders, charset="utf8mb4", **_arguments(uri))
+    try:
+        found = Session(connection)
+        for statement in (*SETTINGS, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"):
+            found.run(statement)
+        found.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        yield found
+    finally:
+        with suppress(pymysql.err.Error):  # a connection that broke cannot say good-bye
+            connection.close()
+
+
+def _arguments(uri: str) -> dict[str, Any]:
+    """Return PyMySQL's arguments for a SQLAlchemy URL."""
+    split = urlsplit(uri)
+    found: dict[str, Any] = {
+        "host": split.hostname or "localhost",
+        "port": split.port or 3306,
+        "user": unquote(split.username or ""),
+        "password": unquote(split.password or ""),
+        "database": unquote(split.path.lstrip("/")) or None,
+        "connect_timeout": CONNECT_SECONDS,
+    }
+    for name, value in parse_qsl(split.query):
+        if name in _TEXT_OPTIONS:
+            found[name] = value
+        elif name in _WHOLE_OPTIONS and value.isdecimal():
+            found[name] = int(value)
+        elif name in _SWITCHES:
+            found[name] = value.lower() in {"1", "true", "yes", "on"}
+        elif name not in _UNHEEDED:
+            known = sorted(_TEXT_OPTIONS | _WHOLE_OPTIONS | _SWITCHES)
+            raise ConfigError.invalid(
+                where="connection_string", key=name, hint=f"Known are: {', '.join(known)}.",
+                problem=f"no such option of a MySQL connection, or no value of it.{did_you_mean(name, known)}",
+            )  # fmt: skip
+    return found
+
+
+def native_uri(uri: str) -> str | None:
+    """Return the URL for connectorx; None if it has options that only PyMySQL honours (TLS files, sockets).
+
+    >>> native_uri("mysql+pymysql://ann:x@db/shop?charset=utf8mb4")
+    'mysql://ann:x@db:3306/shop'
+    """
+    split = urlsplit(uri)
+    if {name for name, _ in parse_qsl(split.query)} - _UNHEEDED - _WHOLE_OPTIONS:
+        return None
+    user = quote(unquote(split.username or ""), safe="")
+    password = quote(unquote(split.password or ""), safe="")
+    host = f"[{split.hostname}]" if ":" in (split.hostname or "") else split.hostname or "localhost"
+    return f"mysql://{user}:{password}@{host}:{split.port or 3306}{split.path}"

@@ -6,12 +6,12 @@ one place, and so that another engine can take its seat.
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlpipe.engines.engine import ROWS_AT_A_TIME
+from airflow_provider_mlpipe.engines.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ class DuckDBEngine:
         import duckdb
 
         settings = settings or DuckDBSettings()
-        with tempfile.TemporaryDirectory(prefix="mlpipe-spill-", dir=settings.temp_directory) as spill:
+        with scratch_folder("mlpipe-spill-", settings.temp_directory) as spill:
             config: dict[str, Any] = {
                 "memory_limit": settings.memory_limit,
                 "temp_directory": spill,

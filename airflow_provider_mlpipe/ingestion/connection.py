@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from airflow_provider_mlpipe.artifacts import S3Options
@@ -11,7 +12,7 @@ from airflow_provider_mlpipe.artifacts import S3Options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Connection", "location_of", "secrets_of"]
+__all__ = ["Connection", "kafka_secrets", "location_of", "secrets_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +24,14 @@ class Connection:
         headers: sent with every request, below those of the YAML.
         auth: user and password for HTTP basic authentication.
         s3: how to reach a bucket.
+        kafka: librdkafka's properties.
     """
 
     uri: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     auth: tuple[str, str] | None = field(default=None, repr=False)
     s3: S3Options = field(default_factory=S3Options, repr=False)
+    kafka: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -39,12 +42,22 @@ class Connection:
         if self.auth is not None:
             found.add(self.auth[1])
         found |= {self.s3.secret_key, self.s3.session_token}
+        found |= kafka_secrets(self.kafka)
         return frozenset(filter(None, found))
 
 
 def header_secrets(value: str) -> set[str]:
     """Return a header's value and, of ``Bearer abc``, also ``abc`` alone."""
     return {value, value.rpartition(" ")[2]}
+
+
+def kafka_secrets(properties: Mapping[str, Any]) -> frozenset[str]:
+    """Return the values of librdkafka's properties that nobody may see.
+
+    >>> kafka_secrets({"sasl.password": "s3cret", "security.protocol": "SASL_SSL"})
+    frozenset({'s3cret'})
+    """
+    return frozenset(str(value) for name, value in properties.items() if value and _KAFKA_SECRET.search(name))
 
 
 def secrets_of(uri: str) -> frozenset[str]:
@@ -82,6 +95,7 @@ def location_of(uri: str) -> str:
     return urlunsplit((split.scheme, shown, split.path, "", ""))
 
 
+_KAFKA_SECRET = re.compile(r"password|secret|token|\.key(\.|$)|\.pem$|sasl\.oauthbearer\.config")
 _SECRET_WORDS = ("password", "secret", "token", "key", "signature", "sig")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_mlpipe.config import ApiSource, DatabaseSource
+from airflow_provider_mlpipe.config import ApiSource, DatabaseSource, KafkaSource
 from airflow_provider_mlpipe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ def reader_of(
         from airflow_provider_mlpipe.ingestion.rest.reader import ApiReader
 
         return ApiReader(source, model, connection, run=run, as_of=as_of)
+    if isinstance(model, KafkaSource):
+        from airflow_provider_mlpipe.ingestion.kafka.reader import KafkaReader
+
+        return KafkaReader(source, model, connection, stage=stage, run=run, as_of=as_of)
     from airflow_provider_mlpipe.ingestion.files import FileReader
 
     return FileReader(source, model, connection, run=run, as_of=as_of, stage=stage)

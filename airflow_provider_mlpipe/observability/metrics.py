@@ -40,6 +40,10 @@ _ALL = (
     Metric(name="requests", stage="ingest", unit="requests", meaning="HTTP requests answered."),
     Metric(name="pages", stage="ingest", unit="pages", meaning="Pages of a REST endpoint that were read."),
     Metric(name="retries", stage="ingest", unit="requests", meaning="HTTP requests that had to be repeated."),
+    Metric(name="offsets_read", stage="ingest", unit="offsets", meaning="Offsets of a topic's plan that were read; "
+           "there is not a message at each."),
+    Metric(name="lag", stage="ingest", unit="offsets", meaning="Offsets of a topic that were there when the run was "
+           "planned and are left to later runs."),
     Metric(name="total_checks", stage="validate", unit="rules", meaning="Rules that were judged."),
     Metric(name="passed", stage="validate", unit="rules", meaning="Rules that held."),
     Metric(name="failed", stage="validate", unit="rules", meaning="Rules that did not hold, of any severity."),

@@ -36,7 +36,7 @@ def source_connection(conn_id: str, source_type: str) -> Connection:
 
     Args:
         conn_id: the connection's id.
-        source_type: ``database``, ``api`` or ``file``, as in the configuration file.
+        source_type: ``database``, ``api``, ``file`` or ``kafka``, as in the configuration file.
 
     Raises:
         ConfigError: there is no such connection, or it cannot serve such a source.
@@ -47,6 +47,10 @@ def source_connection(conn_id: str, source_type: str) -> Connection:
         return Connection(s3=s3_options(conn_id))
     if source_type == "api":
         return _http(conn_id)
+    if source_type == "kafka":
+        from airflow_provider_mlpipe.hooks.kafka import kafka_connection
+
+        return kafka_connection(conn_id)
     return Connection(uri=_database_url(conn_id))
 
 
@@ -82,6 +86,10 @@ def mask_secrets(source: Source) -> None:
     url: SecretStr | None = getattr(source, "connection_string", None)
     headers: dict[str, SecretStr] = getattr(source, "headers", {})
     auth = getattr(source, "auth", None)
+    kafka: dict[str, SecretStr] = getattr(source, "settings", {})
+    registry: SecretStr | None = getattr(getattr(source, "schema_registry", None), "password", None)
+    for value in [*_secret_settings(kafka), *([] if registry is None else [registry.get_secret_value()])]:
+        mask_secret(value)
     if url is not None:
         _mask_password(url.get_secret_value())
     _mask_headers({name: value.get_secret_value() for name, value in headers.items()})
@@ -89,6 +97,12 @@ def mask_secrets(source: Source) -> None:
         secret: SecretStr | None = getattr(auth, name, None)
         if secret is not None:
             mask_secret(secret.get_secret_value())
+
+
+def _secret_settings(settings: Mapping[str, SecretStr]) -> frozenset[str]:
+    from airflow_provider_mlpipe.ingestion.connection import kafka_secrets
+
+    return kafka_secrets({name: value.get_secret_value() for name, value in settings.items()})
 
 
 def _mask_password(url: str) -> None:

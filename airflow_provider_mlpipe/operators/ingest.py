@@ -11,7 +11,10 @@ from airflow_provider_mlpipe.operators.base import MlpipeOperator
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from airflow.providers.common.compat.sdk import Context
+
     from airflow_provider_mlpipe.config import ConfigLike, Configured, Source
+    from airflow_provider_mlpipe.ingestion.watermark import Watermark
     from airflow_provider_mlpipe.operators.job import Job
 
 __all__ = ["SourceIngestOperator"]
@@ -35,8 +38,8 @@ class SourceIngestOperator(MlpipeOperator):
         source: the source's name in the file (templated).
         config: an ingestion YAML file, or a mapping: of a whole file, or of the source alone (templated). A relative
             path is looked up from the working directory, beside the Dag file, then in ``[mlpipe] config_folder``.
-        conn_id: the Airflow connection to read by (templated): a database's, an ``http`` or an ``aws`` one. It takes
-            the place of `connection_string` or `conn_id` in the file.
+        conn_id: the Airflow connection to read by (templated): a database's, an ``http``, ``aws`` or ``kafka`` one. It
+            takes the place of `connection_string` or `conn_id` in the file.
         dataset: the artifact's dataset name, instead of the file's (templated).
         kwargs: `as_of`, `artifact_root`, `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
     """
@@ -77,6 +80,7 @@ class SourceIngestOperator(MlpipeOperator):
             as_of=job.as_of,
             connection=source_connection(conn_id, source.model.type) if conn_id else None,
             progress=self._progress(),
+            watermark=self._watermark(source, job),
         )
         metrics = artifact.manifest.metrics
         job.push_metrics(metrics)
@@ -97,6 +101,21 @@ class SourceIngestOperator(MlpipeOperator):
             return found
         return replace(found, model=found.model.model_copy(update={"dataset": self.dataset}))
 
+    def _watermark(self, source: Configured[Source], job: Job) -> Watermark | None:
+        """Return where the watermark is: in the state of the task's first outlet asset, else in a file."""
+        from airflow_provider_mlpipe.ingestion.watermark import AssetWatermark, FileWatermark, HeldWatermark
+
+        incremental = source.model.incremental
+        if incremental is None or incremental.window != "watermark":
+            return None
+        kept: Watermark = FileWatermark.of(source, job.root, job.run)
+        state = _asset_state(job.context, self.outlets)
+        if state is not None:
+            index = "" if job.run.map_index < 0 else f"/{job.run.map_index}"
+            kept = AssetWatermark(state, f"mlpipe_watermark/{source.name}{index}", before=kept)
+        reason = _no_production(job.context)
+        return HeldWatermark(kept, reason) if reason else kept
+
     def _progress(self) -> Callable[[int], None]:
         last = time.monotonic()
 
@@ -107,3 +126,28 @@ class SourceIngestOperator(MlpipeOperator):
                 self.log.info("Ingesting %s: %d rows so far", self.source, rows)
 
         return report
+
+
+def _asset_state(context: Context, outlets: Sequence[Any]) -> Any:  # noqa: ANN401 - Airflow's accessor
+    """Return the state of the first outlet that has one; None before Airflow 3.3, or without an asset."""
+    states: Any = context.get("asset_state_store")
+    for outlet in outlets if states is not None else ():
+        try:
+            return states[outlet]
+        except (KeyError, TypeError):  # an alias has no state
+            continue
+    return None
+
+
+def _no_production(context: Context) -> str:
+    """Return why this run must not move what production goes by; empty if it may.
+
+    A test run shares production's database, and a backfill is about what was read long ago.
+    """
+    run: Any = context["dag_run"]
+    kind = str(getattr(run.run_type, "value", run.run_type))
+    if kind == "backfill":
+        return "this is a backfill"
+    if getattr(run, "triggering_user_name", None) == "dag_test" or run.run_id.startswith("__airflow_temporary_run"):
+        return "this is a test run"
+    return ""

@@ -1,8 +1,8 @@
 """Keeping one row per key, whatever the number of rows, in bounded memory.
 
-The rows go to a temporary file. DuckDB, which spills when its memory is full, looks at the keys and the order and
-answers with the positions of the rows to keep; those are then streamed from the file. So the rows themselves never
-pass through another type system.
+The rows go to a temporary file as they are. Keys, order and a hash of each row's content go to another, in forms that
+DuckDB compares exactly. DuckDB, which spills when its memory is full, answers with the positions of the rows to keep;
+those are then streamed from the first file. So the rows themselves never pass through another type system.
 """
 
 from __future__ import annotations
@@ -10,26 +10,32 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_mlpipe.engines.duckdb import DuckDBEngine, literal, quote
+from airflow_provider_mlpipe.engines.duckdb import DuckDBEngine, DuckDBSettings, literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     import pyarrow as pa
 
     from airflow_provider_mlpipe.config import Deduplicate
-    from airflow_provider_mlpipe.engines.duckdb import DuckDBSettings
 
 __all__ = ["Deduplicator"]
 
 ROWS_AT_A_TIME = 65_536
+"""Positions to take from DuckDB at a time."""
+
+BATCH_ROWS = 131_072
+BATCH_BYTES = 32 * 1024 * 1024
+"""What is written to the temporary files at a time, whichever is reached first: rows may be wide."""
+
+MEMORY = "512MB"
 
 
 class Deduplicator:
-    """Collects rows, then gives back the last of each key.
+    """Collects rows, then gives back the last (or first) of each key.
 
     The last is the first by `order_by`, descending, nulls last. Among equals the row with the largest hash of its
     content is kept, so the choice does not depend on the order in which a database returned them. Rows with a null in
@@ -42,39 +48,61 @@ class Deduplicator:
     """
 
     def __init__(self, rule: Deduplicate, schema: pa.Schema, settings: DuckDBSettings | None = None) -> None:
-        self._rule, self._schema, self._settings = rule, schema, settings
+        self._rule, self._schema = rule, schema
+        self._settings = settings or DuckDBSettings(memory_limit=MEMORY)
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self._waiting_bytes = 0
 
     def __enter__(self) -> Self:
-        """Make the temporary file."""
-        import pyarrow.parquet as pq
+        """Make the temporary files."""
+        import pyarrow as pa
 
         self._folder = tempfile.TemporaryDirectory(prefix="mlpipe-dedup-")
-        self._path = Path(self._folder.name) / "rows.parquet"
-        self._writer = pq.ParquetWriter(self._path, self._schema, compression="lz4", store_schema=True)
+        self._path = Path(self._folder.name) / "rows.arrow"
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        self._writer = pa.ipc.new_stream(str(self._path), self._schema, options=options)
+        self._keys = _KeyFile(Path(self._folder.name) / "keys.parquet", [*self._rule.keys, *self._rule.order_by])
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the temporary file."""
-        self._writer.close()
+        """Remove the temporary files."""
+        self._close()
         self._folder.cleanup()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
         if batch.num_rows:
+            self._waiting.append(batch)
+            self._waiting_rows += batch.num_rows
+            self._waiting_bytes += batch.nbytes
+            if self._waiting_rows >= BATCH_ROWS or self._waiting_bytes >= BATCH_BYTES:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Write what waits: few large batches cost a fraction of many small ones."""
+        import pyarrow as pa
+
+        if not self._waiting:
+            return
+        for batch in pa.Table.from_batches(self._waiting).combine_chunks().to_batches():
             self._writer.write_batch(batch)
+            self._keys.write(batch)
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
     def kept(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows to keep, in the order in which they came."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        self._writer.close()
-        with self._positions() as winners, pq.ParquetFile(self._path) as rows:
+        self._flush()
+        self._close()
+        if not self._keys.rows:
+            return
+        with self._positions() as winners, pa.ipc.open_stream(str(self._path)) as rows:
             start = 0
             pending = pa.array([], pa.int64())
-            for batch in rows.iter_batches(batch_size=ROWS_AT_A_TIME):
+            for batch in rows:
                 end = start + batch.num_rows
                 while len(pending) == 0 or pending[-1].as_py() < end:
                     found = next(winners, None)
@@ -82,25 +110,121 @@ class Deduplicator:
                         break
                     pending = pa.concat_arrays([pending, found.column(0).cast(pa.int64())])
                 here = _below(pending, end)
-                kept = batch.take(_shift(pending.slice(0, here), start))
+                positions = pending.slice(0, here)
                 pending = pending.slice(here)
+                if here == batch.num_rows:
+                    yield batch
+                elif here:
+                    yield batch.take(_shift(positions, start))
                 start = end
-                yield pa.RecordBatch.from_arrays(kept.columns, schema=self._schema)
+
+    def _close(self) -> None:
+        self._writer.close()
+        self._keys.close()
 
     @contextmanager
     def _positions(self) -> Iterator[Iterator[pa.RecordBatch]]:
         """Give the positions of the rows to keep, ascending."""
-        keys = [quote(name) for name in self._rule.keys]
-        content = ", ".join(quote(name) for name in self._schema.names)
-        order = [f"{quote(name)} DESC NULLS LAST" for name in self._rule.order_by]
-        order += [f"hash({content}) DESC", "file_row_number"]
+        import pyarrow as pa
+
+        count = len(self._rule.keys)
+        keys = [_column(position) for position in range(count)]
+        way = "DESC" if self._rule.keep == "latest" else "ASC"
+        order = [f"{_column(count + position)} {way} NULLS LAST" for position in range(len(self._rule.order_by))]
+        order += ["content DESC", "file_row_number"]
         sql = f"""
-            SELECT file_row_number FROM read_parquet({literal(str(self._path))}, file_row_number = true)
+            SELECT file_row_number FROM read_parquet({literal(str(self._keys.path))}, file_row_number = true)
             QUALIFY row_number() OVER (PARTITION BY {", ".join(keys)} ORDER BY {", ".join(order)}) = 1
                  OR {" OR ".join(f"{key} IS NULL" for key in keys)}
-            ORDER BY file_row_number"""  # noqa: S608 - identifiers are quoted
+            ORDER BY file_row_number"""  # noqa: S608 - the names are ours
+        path = Path(self._folder.name) / "positions.arrow"
+        pa.default_memory_pool().release_unused()
+        # By way of a file, so that DuckDB's memory is free again before the rows are read.
         with DuckDBEngine.open(self._settings) as engine:
-            yield iter(engine.connection.sql(sql).to_arrow_reader(ROWS_AT_A_TIME))
+            found = engine.connection.sql(sql).to_arrow_reader(ROWS_AT_A_TIME)
+            with pa.ipc.new_stream(str(path), found.schema) as file:
+                for batch in found:
+                    file.write_batch(batch)
+        with pa.ipc.open_stream(str(path)) as positions:
+            yield iter(positions)
+
+
+class _KeyFile:
+    """What decides between rows, a row each, in the same order: keys, order, and a hash of the whole row."""
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        import duckdb
+
+        self.path, self.rows = path, 0
+        self._names = names
+        self._connection: Any = duckdb.connect(config={"threads": 1})
+        self._writer: Any = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = [_comparable(column) for column in batch.columns]
+        chosen = [columns[batch.schema.get_field_index(name)] for name in self._names]
+        names = [f"c{position}" for position in range(len(chosen))]
+        keys = pa.RecordBatch.from_arrays([*chosen, self._hashes(columns)], names=[*names, "content"])
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self.path, keys.schema, compression="lz4", use_dictionary=False, write_statistics=False
+            )
+        self._writer.write_batch(keys)
+        self.rows += keys.num_rows
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._connection.close()
+
+    def _hashes(self, columns: Sequence[pa.Array]) -> pa.Array:
+        import pyarrow as pa
+
+        names = [f"c{position}" for position in range(len(columns))]
+        self._connection.register("batch", pa.Table.from_arrays(list(columns), names=names))
+        found = self._connection.sql(f"SELECT hash({', '.join(names)}) AS h FROM batch")  # noqa: S608 - names of ours
+        hashes = found.to_arrow_table().column("h").combine_chunks()
+        self._connection.unregister("batch")
+        return hashes
+
+
+def _column(position: int) -> str:
+    return quote(f"c{position}")
+
+
+def _comparable(column: pa.Array) -> pa.Array:
+    """Return a column in a type that DuckDB compares as Arrow does: it would round 256-bit decimals and nanoseconds."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind):
+        return column.view(pa.int64())
+    if pa.types.is_decimal256(kind):
+        return _sortable(column)
+    if pa.types.is_decimal(kind) and kind.bit_width < 128:
+        return column.cast(pa.decimal128(kind.precision, kind.scale))
+    return column
+
+
+def _sortable(column: pa.Array) -> pa.Array:
+    """Return 256-bit decimals as bytes that sort like the numbers: big-endian, negative ones first."""
+    import numpy as np
+    import pyarrow as pa
+
+    begin, count = column.offset, len(column)
+    raw = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, 32)[begin : begin + count, ::-1].copy()
+    raw[:, 0] ^= 0x80
+    return (
+        pa.array(
+            [None if null else row.tobytes() for null, row in zip(column.is_null(), raw, strict=True)], pa.binary(32)
+        )
+        if column.null_count
+        else pa.Array.from_buffers(pa.binary(32), count, [None, pa.py_buffer(raw.tobytes())])
+    )
 
 
 def _below(ascending: pa.Array, end: int) -> int:

@@ -17,6 +17,7 @@ __all__ = [
     "ApiSource",
     "DatabaseSource",
     "Deduplicate",
+    "DltSource",
     "FileSource",
     "Incremental",
     "IngestionFile",
@@ -61,6 +62,11 @@ class Incremental(Section):
     def length(self) -> timedelta | None:
         """The window's length if it was given as one."""
         return None if self.window in {"interval", "all", "watermark"} else duration(self.window)
+
+    @property
+    def lookback_length(self) -> timedelta:
+        """`lookback` as a length of time."""
+        return duration(self.lookback)
 
 
 class Deduplicate(Section):
@@ -146,6 +152,9 @@ class DatabaseSource(_Source):
         type: ``database``.
         connection_string: a SQLAlchemy URL; or `conn_id`.
         conn_id: the Airflow connection (operators only); or `connection_string`.
+        driver: an importable DB-API 2.0 module such as ``duckdb``, for databases that SQLAlchemy does not know; in
+            place of the other two.
+        connect: the arguments of the driver's ``connect()``.
         table: ``name`` or ``schema.name``; or `query`.
         query: a SELECT, with ``:name`` where a value of `parameters` goes; or `table`.
         parameters: the values of the query, by name.
@@ -161,6 +170,8 @@ class DatabaseSource(_Source):
     type: Literal["database"]
     connection_string: SecretStr | None = None
     conn_id: str | None = None
+    driver: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")] | None = None
+    connect: dict[str, Any] = {}
     table: str | None = None
     query: str | None = None
     parameters: dict[str, Any] = {}
@@ -174,6 +185,10 @@ class DatabaseSource(_Source):
             raise ValueError("give either table or query")
         if self.connection_string is not None and self.conn_id is not None:
             raise ValueError("give connection_string or conn_id, not both")
+        if self.driver is not None and (self.connection_string is not None or self.conn_id is not None):
+            raise ValueError("driver stands in place of connection_string and conn_id")
+        if self.connect and self.driver is None:
+            raise ValueError("connect is what the driver is called with; name the driver")
         return self
 
 
@@ -275,7 +290,25 @@ class KafkaSource(_Source, KafkaOptions):
     type: Literal["kafka"]
 
 
-Source = Annotated[DatabaseSource | ApiSource | FileSource | KafkaSource, Field(discriminator="type")]
+class DltSource(_Source):
+    """A resource of dlt: its rows, by our contract, without dlt's pipelines, state and destinations.
+
+    Attributes:
+        type: ``dlt``.
+        resource: ``package.module:name`` of a resource or source, or of a function that returns one.
+        arguments: what it is called with. In texts, ``{start}`` and ``{end}`` stand for the interval in ISO 8601.
+        select: which resource of a source; needed if it has more than one.
+        nested: what becomes of objects and lists inside records, as for an API.
+    """
+
+    type: Literal["dlt"]
+    resource: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    arguments: dict[str, Any] = {}
+    select: str | None = None
+    nested: Nested = "json"
+
+
+Source = Annotated[DatabaseSource | ApiSource | FileSource | KafkaSource | DltSource, Field(discriminator="type")]
 
 
 class IngestionFile(Section):

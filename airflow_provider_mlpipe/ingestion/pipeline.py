@@ -17,6 +17,7 @@ from airflow_provider_mlpipe.ingestion.failures import Edge
 from airflow_provider_mlpipe.ingestion.quarantine import Quarantine
 from airflow_provider_mlpipe.ingestion.readers import reader_of
 from airflow_provider_mlpipe.ingestion.target import ArtifactTarget
+from airflow_provider_mlpipe.ingestion.watermark import FileWatermark, advance, start_of
 from airflow_provider_mlpipe.ingestion.window import window_of
 from airflow_provider_mlpipe.observability import Metrics, Stopwatch
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.config import Configured, Source
     from airflow_provider_mlpipe.ingestion.stream import Chunk, Reader, Stream
     from airflow_provider_mlpipe.ingestion.target import Target
+    from airflow_provider_mlpipe.ingestion.watermark import Watermark
     from airflow_provider_mlpipe.ingestion.window import Window
     from airflow_provider_mlpipe.run import Run
 
@@ -46,6 +48,7 @@ def ingest(
     as_of: datetime | None = None,
     connection: Connection | None = None,
     progress: Callable[[int], None] | None = None,
+    watermark: Watermark | None = None,
 ) -> Artifact:
     """Read a source and publish its rows as an artifact of stage ``raw``.
 
@@ -56,6 +59,7 @@ def ingest(
         as_of: the end of what an incremental source reads; the interval's end if None.
         connection: settings resolved from an Airflow connection; they come before those of the YAML.
         progress: called with the number of rows read so far, after every chunk.
+        watermark: where ``window: watermark`` is kept; a file beside the artifacts if None.
 
     Returns:
         The artifact, even if there were no rows: then it has the schema and no row.
@@ -66,10 +70,13 @@ def ingest(
         SourceRejectedError: there is no such table, column, file; no permission; an answer that cannot be read.
         PublishError: the storage refused; what was there before is untouched.
     """
-    window = window_of(source, run, as_of)
+    mark = watermark or FileWatermark.of(source, root, run)
+    window = window_of(source, run, as_of, lambda end: start_of(source, run, end, mark, root))
     target = ArtifactTarget(root=root, source=source, run=run)
     reader = reader_of(source, connection or Connection(), window=window, run=run, as_of=as_of, stage=target.stage)
     published: Artifact = transfer(source, reader, target, window=window, progress=progress)
+    if window is not None and source.model.incremental.window == "watermark":  # type: ignore[union-attr] # there is one
+        advance(mark, window.end)
     return published
 
 

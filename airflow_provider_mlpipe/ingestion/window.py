@@ -11,7 +11,7 @@ from airflow_provider_mlpipe.ingestion.conversion import timestamp
 from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pyarrow as pa
 
@@ -129,11 +129,22 @@ def _microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def window_of(source: Configured[Source], run: Run, as_of: datetime | None) -> Window | None:
+def window_of(
+    source: Configured[Source],
+    run: Run,
+    as_of: datetime | None,
+    since: Callable[[datetime], datetime | None] | None = None,
+) -> Window | None:
     """Return the window of an incremental source, None if it reads everything.
 
+    Args:
+        source: the configured source.
+        run: who reads.
+        as_of: the end; that of the run's interval if None.
+        since: says where ``window: watermark`` begins, given the end.
+
     Raises:
-        ConfigError: the source is incremental and nothing says until when.
+        ConfigError: the source is incremental and nothing says until when, or since when.
     """
     incremental = source.model.incremental
     if incremental is None:
@@ -145,10 +156,14 @@ def window_of(source: Configured[Source], run: Run, as_of: datetime | None) -> W
     start = None
     if incremental.length is not None:
         start = end - incremental.length
+    elif incremental.window == "watermark":
+        if since is None:
+            raise _unbounded(source, "window: watermark needs an artifact root to keep the watermark in")
+        start = since(end)
     elif incremental.window == "interval":
         if interval is None or interval.empty:
             raise _unbounded(source, "window: interval needs a data interval that has a length; this run has none")
-        start = interval.start
+        start = interval.start - incremental.lookback_length
     return Window(
         column=incremental.cursor_column, start=start, end=end, on_null=incremental.on_null, source=source.name
     )
@@ -159,5 +174,5 @@ def _unbounded(source: Configured[Source], problem: str) -> ConfigError:
         where=source.where("incremental"),
         key="incremental",
         problem=problem,
-        hint="Give as_of, use a timetable with data intervals, or set window: 1d.",
+        hint="Give as_of, use a timetable with data intervals, or set window: watermark or window: 1d.",
     )

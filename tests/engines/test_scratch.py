@@ -55,7 +55,11 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_pat
 
 
 def test_a_folder_goes_with_its_work_also_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), scratch_folder("x-", str(tmp_path)) as folder:
-        Path(folder, "data").touch()
-        raise RuntimeError
+    def fails() -> None:
+        with scratch_folder("x-", str(tmp_path)) as folder:
+            Path(folder, "data").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
     assert list(tmp_path.iterdir()) == []

@@ -157,8 +157,12 @@ def _relate(engine: DuckDBEngine, place: int, artifact: Artifact) -> Related:
 
 def _forget(engine: DuckDBEngine, relation: str) -> None:
     """Make room for another relation of that name, be it a view or a table."""
-    found = engine.rows("SELECT view_name FROM duckdb_views() WHERE view_name = ? AND temporary", [relation])
-    engine.connection.execute(f"DROP {'VIEW' if found else 'TABLE'} IF EXISTS {relation}")
+    import duckdb
+
+    try:
+        engine.connection.execute(f"DROP VIEW IF EXISTS {relation}")
+    except duckdb.CatalogException:
+        engine.connection.execute(f"DROP TABLE {relation}")
 
 
 def _is_wide(artifact: Artifact) -> bool:

@@ -9,27 +9,32 @@ from airflow_provider_mlpipe.validation.findings import Sample
 from airflow_provider_mlpipe.wording import MAX_SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_mlpipe.validation.frame import Frame
+    from airflow_provider_mlpipe.validation.measures import Condition, Measure
 
-__all__ = ["duplicates", "json_clean", "offenders", "strangers"]
+__all__ = ["duplicates", "few", "json_clean", "read", "strangers"]
 
 
-def offenders(
-    frame: Frame, names: Sequence[str], key: Sequence[str], condition: str, parameters: list[Any]
-) -> tuple[Sample, ...]:
-    """Return up to five rows for which the SQL `condition` holds: the values of `names` and of `key`."""
+def few(frame: Frame, names: Sequence[str], key: Sequence[str], condition: Condition) -> Measure:
+    """Return the measure of up to five rows for which `condition` holds, for `read`.
+
+    It is the five smallest rows as they are shown: an aggregate, so that one statement fetches those of many rules.
+    """
     others = [other for other in key if other not in names]
-    shown = [frame.shown(each) for each in (*others, *names)]
-    rows = frame.query(
-        f"SELECT {', '.join(shown)} FROM {{rows}} WHERE {condition} ORDER BY ALL LIMIT {MAX_SAMPLES}",  # noqa: S608
-        parameters,
-    )
+    shown = ", ".join(f"f{place} := {frame.shown(each)}" for place, each in enumerate((*others, *names)))
+    sql, parameters = condition
+    return f"coalesce(min(struct_pack({shown}), {MAX_SAMPLES}) FILTER (WHERE {sql}), [])", parameters
+
+
+def read(found: Sequence[Mapping[str, Any]], names: Sequence[str], key: Sequence[str]) -> tuple[Sample, ...]:
+    """Return what `few` found: the values of `names` and of `key`."""
+    others = [other for other in key if other not in names]
     samples = []
-    for row in rows:
-        found = list(map(json_clean, row))
-        found_key, values = found[: len(others)], found[len(others) :]
+    for row in found:
+        shown = list(map(json_clean, row.values()))
+        found_key, values = shown[: len(others)], shown[len(others) :]
         samples.append(
             Sample(key=dict(zip(others, found_key, strict=True)), values=dict(zip(names, values, strict=True)))
         )

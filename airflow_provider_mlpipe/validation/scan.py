@@ -1,25 +1,28 @@
-"""Computing what all rules need, together, in a few narrow statements grouped by family of rules.
+"""Computing what all rules need, together, in a few statements.
 
-Tier 0 reads parquet footers, tier 1 profiles the columns (`profile`), tier 2 measures what the rules still ask for
-(`Rule.measures`), many rules of a family to a statement: a range whose extremes lie inside asks for nothing. Tier 3 is
-what a rule fetches by itself (`Rule.find`): a key grouped by its hash, a comparison with another dataset, sample rows;
-the latter only of rules that fail.
+Tier 0 reads parquet footers (`profile.known`). Tier 1 measures what they do not say of the columns and what the rules
+ask for (`Rule.measures`), side by side, so that a column is decoded once; a range whose extremes lie inside asks for
+nothing. What does not stream (a median, a look into a list, an expression) shares statements with its own family.
+Tier 2 measures what rules ask for once that is known (`Rule.later`): sample rows, of rules that fail only. Tier 3 is
+what a rule fetches by itself (`Rule.find`): a key grouped by its hash, a comparison with another dataset.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.validation.findings import Finding
-from airflow_provider_mlpipe.validation.measures import Refused, measure
-from airflow_provider_mlpipe.validation.profile import profile
+from airflow_provider_mlpipe.validation.measures import MEASURES_PER_STATEMENT, Refused, measure
+from airflow_provider_mlpipe.validation.profile import asked, completed, known
 from airflow_provider_mlpipe.validation.refusal import refusal
 from airflow_provider_mlpipe.validation.rules import Rule, Subject, Unique
+from airflow_provider_mlpipe.validation.rules.rule import STREAMING
 from airflow_provider_mlpipe.validation.wording import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_mlpipe.validation.frame import Frame
     from airflow_provider_mlpipe.validation.measures import Measure
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
 __all__ = ["Scan"]
 
 logger = logging.getLogger(__name__)
+
+Asked = dict[tuple[str, str], "Measure"]
+"""Measures by rule id, or by column, and name."""
+
+_AT_A_TIME = {STREAMING: 64, "statistic.holistic": 4}
+"""How many measures of a family share a statement, if not as many as usual: holistic ones hold all values each."""
 
 
 class Scan:
@@ -39,38 +48,80 @@ class Scan:
     """
 
     def __init__(self, frame: Frame, rules: Sequence[Rule]) -> None:
-        self.columns: dict[str, ColumnProfile] = profile(frame)
-        self._subject = Subject(frame=frame, profiles=self.columns, key=_key_columns(frame, rules))
+        footers = known(frame)
+        subject = Subject(frame=frame, profiles=footers, key=_key_columns(frame, rules))
         hindered = {rule.rule_id: reason for rule in rules if (reason := _hindrance(frame, rule))}
         able = [rule for rule in rules if rule.rule_id not in hindered]
-        measured = self._measure(able)
+        facts = asked(frame, footers, {rule.column for rule in able if _is_key(rule)})
+        measured, answers = _measure(subject, able, facts)
+        self.columns: dict[str, ColumnProfile] = completed(frame, footers, answers)
+        self._subject = replace(subject, profiles=self.columns)
+        self._measure_later(able, measured)
         found = {rule.rule_id: self._find(rule, measured[rule.rule_id]) for rule in able}
         self.findings: dict[str, Finding] = {rule.rule_id: (hindered | found)[rule.rule_id] for rule in rules}
 
-    def _measure(self, rules: Iterable[Rule]) -> dict[str, dict[str, Any]]:
-        """Return by rule id what each rule asked for, measured together with others of its family."""
-        found: dict[str, dict[str, Any]] = {rule.rule_id: {} for rule in rules}
-        by_family: dict[str, dict[tuple[str, str], Measure]] = {}
+    def _measure_later(self, rules: Sequence[Rule], measured: Mapping[str, dict[str, Any]]) -> None:
+        """Add what rules ask for now; what is refused here is left to the rule, which can do without."""
+        wanted: Asked = {}
         for rule in rules:
-            asked = rule.measures(self._subject)
-            by_family.setdefault(rule.family, {}).update({(rule.rule_id, name): each for name, each in asked.items()})
-        for wanted in by_family.values():
-            for (rule_id, name), value in measure(self._subject.frame, wanted).items():
-                found[rule_id][name] = value
-        return found
+            if not _refused(measured[rule.rule_id]):
+                more = rule.later(self._subject, measured[rule.rule_id])
+                wanted |= {(rule.rule_id, name): each for name, each in more.items()}
+        for (rule_id, name), value in measure(self._subject.frame, wanted).items():
+            if not isinstance(value, Refused):
+                measured[rule_id][name] = value
 
     def _find(self, rule: Rule, measured: dict[str, Any]) -> Finding:
         """Return the finding of a rule; what the engine refuses to compute is a finding, too."""
         import duckdb
 
-        refused = [value for value in measured.values() if isinstance(value, Refused)]
-        if refused:
+        if refused := _refused(measured):
             return Finding(problem=str(refused[0]))
         try:
             return rule.find(self._subject, measured)
         except duckdb.Error as error:
             logger.debug("rule %s could not run", rule.rule_id, exc_info=True)
             return Finding(problem=refusal(error))
+
+
+def _measure(
+    subject: Subject, rules: Sequence[Rule], facts: Asked
+) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], Any]]:
+    """Return by rule id what each rule asked for, and the facts of columns.
+
+    Args:
+        subject: what is known.
+        rules: that ask.
+        facts: what to measure of columns beside that.
+    """
+    frame = subject.frame
+    streaming = {("fact", *name): (frame.names[name[0]], each) for name, each in facts.items()}
+    by_family: dict[str, dict[tuple[str, str, str], Measure]] = {STREAMING: {}}
+    for rule in rules:
+        for name, each in rule.measures(subject).items():
+            if rule.family == STREAMING:
+                streaming["rule", rule.rule_id, name] = (frame.names[rule.columns[0]], each)
+            else:
+                by_family.setdefault(rule.family, {})["rule", rule.rule_id, name] = each
+    in_order = sorted(streaming.items(), key=lambda item: item[1][0])
+    by_family[STREAMING] = {name: each for name, (_, each) in in_order}
+    found: dict[str, dict[str, Any]] = {rule.rule_id: {} for rule in rules}
+    answers: dict[tuple[str, str], Any] = {}
+    for family, wanted in by_family.items():
+        for (whose, one, name), value in measure(frame, wanted, _AT_A_TIME.get(family, MEASURES_PER_STATEMENT)).items():
+            if whose == "fact":
+                answers[one, name] = value
+            else:
+                found[one][name] = value
+    return found, answers
+
+
+def _refused(measured: Mapping[str, Any]) -> list[Refused]:
+    return [value for value in measured.values() if isinstance(value, Refused)]
+
+
+def _is_key(rule: Rule) -> bool:
+    return isinstance(rule, Unique) and len(rule.columns) == 1 and not rule.condition
 
 
 def _hindrance(frame: Frame, rule: Rule) -> Finding | None:

@@ -43,6 +43,7 @@ class _Comparing(RowRule):
             missing.
     """
 
+    streams: ClassVar[bool] = True
     nulls: Literal["skip", "fail"] = "skip"
 
     @property

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_mlpipe.validation.findings import Finding
+    from airflow_provider_mlpipe.validation.measures import Measure
     from airflow_provider_mlpipe.validation.rules.statements import Statements
 
 __all__ = ["Fresh", "stated"]
@@ -25,6 +26,7 @@ class Fresh(Rule):
     """The newest value is at most `max_age_hours` older than `as_of`, and at most `max_future_hours` newer."""
 
     kind: ClassVar[str] = "fresh"
+    streams: ClassVar[bool] = True
     as_of: datetime
     max_age_hours: float
     max_future_hours: float | None = None
@@ -47,9 +49,13 @@ class Fresh(Rule):
             "max_future_hours": self.max_future_hours,
         }
 
-    def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:  # noqa: ARG002
+    def measures(self, subject: Subject) -> Mapping[str, Measure]:
+        """Return what tells the newest instant."""
+        return freshness.measures(subject.frame, self)
+
+    def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:
         """Return the newest instant."""
-        return freshness.find(subject.frame, self)
+        return freshness.find(subject.frame, self, measured)
 
     def found(self, finding: Finding, rows: int) -> str:  # noqa: ARG002
         """Say of when the newest value is."""

@@ -83,6 +83,7 @@ class NotNull(RowRule):
     """A share of at least `mostly` of the rows has a value."""
 
     kind: ClassVar[str] = "not_null"
+    streams: ClassVar[bool] = True
 
     @property
     def text(self) -> str:
@@ -112,11 +113,16 @@ class NotNull(RowRule):
         """Return nothing where the profile knows: nulls are counted there."""
         return super().measures(subject) if self.condition else {}
 
+    def later(self, subject: Subject, measured: Mapping[str, Any]) -> Mapping[str, Measure]:
+        """Return some rows if there are too many nulls."""
+        return super().later(subject, self._known(subject, measured))
+
     def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:
         """Return the number of nulls, and some rows if there are too many."""
-        if not self.condition:
-            measured = {"unexpected": subject.profiles[self.column].nulls or 0}
-        return super().find(subject, measured)
+        return super().find(subject, self._known(subject, measured))
+
+    def _known(self, subject: Subject, measured: Mapping[str, Any]) -> Mapping[str, Any]:
+        return measured if self.condition else {**measured, "unexpected": subject.profiles[self.column].nulls or 0}
 
     def found(self, finding: Finding, rows: int) -> str:
         """Return how many rows have no value."""

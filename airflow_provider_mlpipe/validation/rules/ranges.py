@@ -32,6 +32,7 @@ class InRange(RowRule):
     """Values lie between `low` and `high`, both inclusive; both numbers or both instants."""
 
     kind: ClassVar[str] = "range"
+    streams: ClassVar[bool] = True
     low: Bound
     high: Bound
 

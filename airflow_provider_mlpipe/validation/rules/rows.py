@@ -123,19 +123,40 @@ class RowRule(Conditional):
 
     def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:
         """Return the counts, and some rows if there are too many."""
-        frame = subject.frame
-        selected = measured.get("selected", frame.rows)
-        missing, unexpected = measured.get("missing"), measured.get("unexpected", 0)
-        if missing is None:
-            missing = 0 if self.missing(frame) is None else subject.profiles[self.column].nulls or 0
+        selected, missing = self._counts(subject, measured)
+        unexpected = measured.get("unexpected", 0)
         some: tuple[Sample, ...] = ()
-        if unexpected and (selected - missing - unexpected) / (selected - missing) < self.mostly:
+        if (listed := measured.get("samples")) is not None:
+            some = samples.read(listed, self.reads, subject.key)
+        elif self._fails(selected, missing, unexpected):
             some = self.samples(subject)
         return Finding(selected=selected, missing=missing, unexpected=unexpected, samples=some)
 
+    def later(self, subject: Subject, measured: Mapping[str, Any]) -> Mapping[str, Measure]:
+        """Return some of the rows that break the rule, if it fails and they are nothing special."""
+        if type(self).samples is not RowRule.samples or not (unexpected := measured.get("unexpected")):
+            return {}
+        selected, missing = self._counts(subject, measured)
+        if not self._fails(selected, missing, unexpected):
+            return {}
+        return {"samples": samples.few(subject.frame, self.reads, subject.key, self.offending(subject.frame))}
+
+    def _counts(self, subject: Subject, measured: Mapping[str, Any]) -> tuple[int, int]:
+        """Return how many rows the rule is about, and how many of them do not count."""
+        missing = measured.get("missing")
+        if missing is None:
+            missing = 0 if self.missing(subject.frame) is None else subject.profiles[self.column].nulls or 0
+        return measured.get("selected", subject.frame.rows), missing
+
+    def _fails(self, selected: int, missing: int, unexpected: int) -> bool:
+        """Whether more rows break it than may."""
+        return bool(unexpected) and (selected - missing - unexpected) / (selected - missing) < self.mostly
+
     def samples(self, subject: Subject) -> tuple[Sample, ...]:
         """Return some of the rows that break the rule."""
-        return samples.offenders(subject.frame, self.reads, subject.key, *self.offending(subject.frame))
+        frame = subject.frame
+        sql, parameters = samples.few(frame, self.reads, subject.key, self.offending(frame))
+        return samples.read(frame.row([sql], parameters)[0], self.reads, subject.key)
 
     def found(self, finding: Finding, rows: int) -> str:
         """Return how many rows break the rule."""

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.measures import Measure
     from airflow_provider_mlpipe.validation.profile import ColumnProfile
 
-__all__ = ["Expectation", "Rule", "Subject", "Surroundings", "broken_share"]
+__all__ = ["STREAMING", "Expectation", "Rule", "Subject", "Surroundings", "broken_share"]
 
 Expectation = tuple[str, dict[str, Any]]
 """The type of a GX expectation and its arguments."""
+
+STREAMING = "streaming"
+"""The family of all rules that stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,9 @@ class Rule:
     kind: ClassVar[str] = "rule"
     by_row: ClassVar[bool] = False
     """Whether it counts rows, so that a share of them can be said to break it."""
+    streams: ClassVar[bool] = False
+    """Whether its measures look at one row after the other, cheaply, and cannot fail: then they share statements with
+    whatever else is asked of the column."""
 
     rule_id: str
     columns: tuple[str, ...]
@@ -115,7 +121,7 @@ class Rule:
     @property
     def family(self) -> str:
         """What it is measured with: rules of one family share statements."""
-        return self.kind
+        return STREAMING if self.streams else self.kind
 
     def expectation(self) -> Expectation:
         """Return the GX expectation that says the same."""
@@ -129,8 +135,12 @@ class Rule:
         """Return the numbers that it needs, by a name of its own; the scan computes those of many rules together."""
         return {}
 
+    def later(self, subject: Subject, measured: Mapping[str, Any]) -> Mapping[str, Measure]:  # noqa: ARG002
+        """Return what else it needs, now that `measured` is known, by names beside those; it may be left unanswered."""
+        return {}
+
     def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:
-        """Return what the data says, from the numbers asked for in `measures`."""
+        """Return what the data says, from the numbers asked for in `measures` and `later`."""
         raise NotImplementedError
 
     def found(self, finding: Finding, rows: int) -> str:

@@ -9,21 +9,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_mlpipe.engines import quote
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.validation import samples
+from airflow_provider_mlpipe.validation.measures import all_of, count, negated
+from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
 from airflow_provider_mlpipe.validation.rules.bounds import bounds_in_words
 from airflow_provider_mlpipe.validation.rules.plain import spelled
 from airflow_provider_mlpipe.validation.rules.rows import RowRule
 from airflow_provider_mlpipe.validation.wording import column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from airflow_provider_mlpipe.validation.findings import Sample
+    from airflow_provider_mlpipe.validation.findings import Finding, Sample
     from airflow_provider_mlpipe.validation.frame import Frame
-    from airflow_provider_mlpipe.validation.measures import Condition
+    from airflow_provider_mlpipe.validation.measures import Condition, Measure
     from airflow_provider_mlpipe.validation.rules.rule import Expectation, Rule, Subject
     from airflow_provider_mlpipe.validation.rules.statements import Statements
 
 __all__ = ["HasLength", "Matches", "stated"]
+
+MATCHED_ONCE = 0.25
+"""Grouping texts before they are matched pays if at most this share of them is different."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +84,42 @@ class Matches(_OfText):
             return "false", []
         return f"NOT regexp_matches({frame.sql(self.column)}, ?)", [self.regex]
 
+    def measures(self, subject: Subject) -> Mapping[str, Measure]:
+        """Return the counts; of many rows, matching waits until it is known how often texts repeat."""
+        wanted = dict(super().measures(subject))
+        if subject.frame.rows > EXACT_ROWS:
+            wanted.pop("unexpected", None)
+        return wanted
+
+    def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:
+        """Return the counts, and the most frequent texts that do not match if there are too many."""
+        if "unexpected" not in measured and not self.settled(subject):
+            measured = {**measured, "unexpected": self._unexpected(subject)}
+        return super().find(subject, measured)
+
+    def _unexpected(self, subject: Subject) -> int:
+        """Return how many texts do not match; where they repeat, each is matched once."""
+        frame, different = subject.frame, subject.profiles[self.column].distinct
+        if different is None or different > MATCHED_ONCE * frame.rows:
+            sql, parameters = count(self.offending(frame))
+            return int(frame.row([sql], parameters)[0])
+        place = frame.sql(self.column)
+        counted, given = all_of(self.selected(frame), negated(self.missing(frame)))
+        broken, regex = self.broken(frame)
+        ((found,),) = frame.query(
+            f"SELECT coalesce(sum(times) FILTER (WHERE {broken}), 0) FROM "  # noqa: S608
+            f"(SELECT {place}, count(*) AS times FROM {{rows}} WHERE {counted} GROUP BY {place})",
+            [*regex, *given],
+        )
+        return int(found)
+
 
 @dataclass(frozen=True, kw_only=True)
 class HasLength(_OfText):
     """The text has so many characters (Unicode code points)."""
 
     kind: ClassVar[str] = "length"
+    streams: ClassVar[bool] = True
     low: int | None
     high: int | None
 

@@ -68,6 +68,8 @@ class Unique(RowRule):
         """Return how many rows share their key with another row."""
         frame = subject.frame
         selected = measured.get("selected", frame.rows)
+        if self._is_proven(subject):
+            return Finding(selected=selected, missing=subject.profiles[self.column].nulls or 0)
         key = ", ".join(frame.sql(name) for name in self.columns)
         counted, parameters = self.counted(frame)
         ((complete, groups),) = frame.query(
@@ -87,6 +89,13 @@ class Unique(RowRule):
             return Finding(selected=selected, missing=missing)
         some = duplicates(frame, self.columns, counted, parameters)
         return Finding(selected=selected, missing=missing, unexpected=int(shared), samples=some, observed=int(keys))
+
+    def _is_proven(self, subject: Subject) -> bool:
+        """Whether the profile counted as many different values as there are values."""
+        known = subject.profiles.get(self.column)
+        if known is None or len(self.columns) > 1 or self.condition or not known.counted:
+            return False
+        return known.distinct == subject.frame.rows - (known.nulls or 0)
 
     def found(self, finding: Finding, rows: int) -> str:
         """Return how many rows share a key."""

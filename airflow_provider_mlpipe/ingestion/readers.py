@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_mlpipe.config import ApiSource, DatabaseSource, KafkaSource
+from airflow_provider_mlpipe.config import ApiSource, DatabaseSource, DltSource, KafkaSource
 from airflow_provider_mlpipe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ def reader_of(
         from airflow_provider_mlpipe.ingestion.rest.reader import ApiReader
 
         return ApiReader(source, model, connection, run=run, as_of=as_of)
+    if isinstance(model, DltSource):
+        from airflow_provider_mlpipe.ingestion.dlt_resource import DltReader
+
+        return DltReader(source, model, run=run, as_of=as_of)
     if isinstance(model, KafkaSource):
         from airflow_provider_mlpipe.ingestion.kafka.reader import KafkaReader
 

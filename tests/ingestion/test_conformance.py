@@ -166,6 +166,26 @@ class S3(Place):
         return {"type": "file", "path": place.uri, "connection": bucket.options}
 
 
+class DltRecords(Place):
+    def source(self, content: list[Row]) -> dict[str, Any]:
+        pytest.importorskip("dlt", reason="no dlt: pip install 'airflow-provider-mlpipe[dlt]'")
+        path = self.folder / "things.json"
+        path.write_text(json.dumps([dict(zip(NAMES, row, strict=True)) for row in content]))
+        return _dlt("content", path)
+
+
+class DltTables(Place):
+    def source(self, content: list[Row]) -> dict[str, Any]:
+        pytest.importorskip("dlt", reason="no dlt: pip install 'airflow-provider-mlpipe[dlt]'")
+        path = self.folder / "things.parquet"
+        pq.write_table(_table(content), path)
+        return _dlt("parquet", path)
+
+
+def _dlt(name: str, path: Path) -> dict[str, Any]:
+    return {"type": "dlt", "resource": f"tests.ingestion.dlt_resources:{name}", "arguments": {"path": str(path)}}
+
+
 def _table(content: list[Row]) -> pa.Table:
     kinds = (pa.int64(), pa.string(), pa.float64(), pa.timestamp("us"))
     columns = list(zip(*content, strict=True)) if content else [[], [], [], []]
@@ -178,8 +198,8 @@ def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-DECLARED = (Sqlite, Postgres, PostgresCursor, Mariadb, MariadbCursor, Parquet, S3)
-TOLD = (SqliteQuery, Api, JsonLines, Csv)
+DECLARED = (Sqlite, Postgres, PostgresCursor, Mariadb, MariadbCursor, Parquet, S3, DltTables)
+TOLD = (SqliteQuery, Api, JsonLines, Csv, DltRecords)
 
 
 @pytest.fixture(params=[*DECLARED, *TOLD], ids=lambda kind: kind.__name__)

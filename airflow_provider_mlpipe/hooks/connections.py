@@ -7,6 +7,7 @@ those that stand in a configuration file.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import S3Options
     from airflow_provider_mlpipe.config import Source
     from airflow_provider_mlpipe.ingestion import Connection
+    from airflow_provider_mlpipe.ingestion.dbapi import Driver
 
-__all__ = ["lookup", "mask_secrets", "s3_options", "source_connection", "unusable"]
+__all__ = ["hook_driver", "lookup", "mask_secrets", "s3_options", "source_connection", "unusable"]
 
 _SECRET_HEADER = re.compile("auth|token|key|secret|cookie|session|signature", re.IGNORECASE)
 _SQLALCHEMY = {"postgres": "postgresql", "mysql": "mysql+pymysql"}
@@ -51,7 +53,7 @@ def source_connection(conn_id: str, source_type: str) -> Connection:
         from airflow_provider_mlpipe.hooks.kafka import kafka_connection
 
         return kafka_connection(conn_id)
-    return Connection(uri=_database_url(conn_id))
+    return _database(conn_id)
 
 
 def s3_options(conn_id: str | None) -> S3Options:
@@ -90,6 +92,8 @@ def mask_secrets(source: Source) -> None:
     registry: SecretStr | None = getattr(getattr(source, "schema_registry", None), "password", None)
     for value in [*_secret_settings(kafka), *([] if registry is None else [registry.get_secret_value()])]:
         mask_secret(value)
+    for arguments in (getattr(source, "arguments", {}), getattr(source, "connect", {})):
+        mask_secret(arguments)  # those under a name such as password or token
     if url is not None:
         _mask_password(url.get_secret_value())
     _mask_headers({name: value.get_secret_value() for name, value in headers.items()})
@@ -164,28 +168,102 @@ def _http(conn_id: str) -> Connection:
     return Connection(uri=hook.base_url, headers=headers, auth=(user, password or "") if user else None)
 
 
-def _database_url(conn_id: str) -> str:
-    """Return a SQLAlchemy URL: by the provider's hook if it is installed, else by the connection's own fields."""
+def _database(conn_id: str) -> Connection:
+    """Return a SQLAlchemy URL if that leads there, else the driver of the provider's hook.
+
+    The URL is the hook's if its provider is installed, else made of the connection's own fields.
+    """
     from sqlalchemy.engine import URL
+
+    from airflow_provider_mlpipe.ingestion import Connection
 
     connection = lookup(conn_id)
     kind = str(connection.conn_type or "").lower()
-    if kind == "sqlite":
-        return str(URL.create("sqlite", database=connection.host).render_as_string(hide_password=False))
     if kind == "postgres":
-        return _postgres_url(conn_id)
+        return Connection(uri=_postgres_url(conn_id))
+    fields = URL.create(
+        _SQLALCHEMY.get(kind, kind.replace("-", "+")),
+        username=connection.login,
+        password=connection.password,
+        host=connection.host,
+        port=connection.port,
+        database=connection.schema,
+    )
+    if kind == "sqlite":
+        fields = URL.create("sqlite", database=connection.host)
+    if kind == "mysql":
+        fields = fields.update_query_dict(_mysql_options(conn_id, connection.extra_dejson))
+    hook = None if kind in {"sqlite", "mysql"} else _hook(connection)
+    url = fields if hook is None else _hooks_url(hook) or fields
+    if hook is not None and not _has_dialect(url):
+        return Connection(driver=hook_driver(hook, conn_id, connection.password))
+    return Connection(uri=cast("str", url.render_as_string(hide_password=False)))
+
+
+def _hook(connection: Any) -> Any:  # noqa: ANN401 - any provider's
+    """Return the connection's hook; None without its provider, or if it is no database's."""
     try:
-        url = connection.get_hook().sqlalchemy_url
-    except Exception:  # noqa: BLE001 - no provider for this type, or a hook without such a URL: any class of error
-        url = URL.create(
-            _SQLALCHEMY.get(kind, kind.replace("-", "+")),
-            username=connection.login,
-            password=connection.password,
-            host=connection.host,
-            port=connection.port,
-            database=connection.schema,
-        )
-    return cast("str", url.render_as_string(hide_password=False))
+        hook = connection.get_hook()
+    except Exception:  # noqa: BLE001 - no provider for this type: any class of error
+        return None
+    return hook if hasattr(hook, "get_conn") else None
+
+
+def _hooks_url(hook: Any) -> Any:  # noqa: ANN401 - a sqlalchemy URL
+    try:
+        return hook.sqlalchemy_url
+    except Exception:  # noqa: BLE001 - a hook without such a URL: any class of error
+        return None
+
+
+def _has_dialect(url: Any) -> bool:  # noqa: ANN401 - a sqlalchemy URL
+    """Return whether SQLAlchemy and the URL's driver are there for it."""
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url.get_dialect().import_dbapi()
+    except (ArgumentError, ImportError):  # NoSuchModuleError is an ArgumentError
+        return False
+    return True
+
+
+def hook_driver(hook: Any, conn_id: str, password: str | None) -> Driver:  # noqa: ANN401 - any DbApiHook
+    """Return the driver behind a ``DbApiHook``: its own connections, so that every extra of it is honoured."""
+    from airflow_provider_mlpipe.ingestion.dbapi import Driver
+
+    style = {"?": "qmark", "%s": "format"}.get(str(getattr(hook, "placeholder", "%s")), "format")
+    quotes = str(getattr(hook, "escape_word_format", '"{}"'))
+    return Driver(
+        name=f"Airflow connection {conn_id}",
+        connect=hook.get_conn,
+        paramstyle=style,
+        quote=quotes[0] if quotes[:1] in {'"', "`"} else '"',
+        secrets=frozenset(filter(None, [password])),
+    )
+
+
+def _mysql_options(conn_id: str, extras: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an Airflow connection to MySQL says beside its fields, as options of a URL.
+
+    Raises:
+        ConfigError: it asks for more than a connection without the MySQL provider can do.
+    """
+    found = {name: str(extras[name]) for name in ("unix_socket", "connect_timeout", "read_timeout") if extras.get(name)}
+    secure = extras.get("ssl") or {}
+    try:
+        secure = json.loads(secure) if isinstance(secure, str) else secure
+        found |= {f"ssl_{name}": str(secure[name]) for name in ("ca", "cert", "key") if secure.get(name)}
+    except (ValueError, AttributeError) as error:
+        raise unusable(conn_id, "its extra ssl is no JSON object", 'Write {"ca": "/path/ca.pem"}.') from error
+    mode = str(extras.get("ssl_mode", "")).upper()
+    if mode == "DISABLED":
+        found["ssl_disabled"] = "true"
+    elif mode in {"VERIFY_CA", "VERIFY_IDENTITY"}:
+        found["ssl_verify_cert"] = "true"
+        found |= {"ssl_verify_identity": "true"} if mode == "VERIFY_IDENTITY" else {}
+    if extras.get("iam"):
+        raise unusable(conn_id, "IAM tokens for MySQL are not supported", "Set login and password.")
+    return found
 
 
 def _postgres_url(conn_id: str) -> str:

@@ -12,6 +12,8 @@ from airflow_provider_mlpipe.artifacts import S3Options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_mlpipe.ingestion.dbapi import Driver
+
 __all__ = ["Connection", "kafka_secrets", "location_of", "secrets_of"]
 
 
@@ -25,6 +27,7 @@ class Connection:
         auth: user and password for HTTP basic authentication.
         s3: how to reach a bucket.
         kafka: librdkafka's properties.
+        driver: a DB-API driver, for a database that has no URL.
     """
 
     uri: str = field(default="", repr=False)
@@ -32,6 +35,7 @@ class Connection:
     auth: tuple[str, str] | None = field(default=None, repr=False)
     s3: S3Options = field(default_factory=S3Options, repr=False)
     kafka: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    driver: Driver | None = None
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -46,6 +46,11 @@ def reader_of(
     if isinstance(model, DatabaseSource):
         from airflow_provider_mlpipe.ingestion.database import database_reader
 
+        driver = connection.driver
+        if driver is not None or (model.driver is not None and not connection.uri):
+            from airflow_provider_mlpipe.ingestion.dbapi import DriverReader, driver_of
+
+            return DriverReader(source, driver or driver_of(source, model), window)
         return database_reader(source, _database_uri(source, model, connection), window)
     if isinstance(model, ApiSource):
         from airflow_provider_mlpipe.ingestion.rest.reader import ApiReader

@@ -15,7 +15,8 @@ from airflow_provider_mlpipe.errors import SourceRejectedError
 from airflow_provider_mlpipe.ingestion.connection import location_of
 from airflow_provider_mlpipe.ingestion.conversion import ColumnType, convert, schema_of
 from airflow_provider_mlpipe.ingestion.database import DatabaseReader, named_parameters
-from airflow_provider_mlpipe.ingestion.detection import Frame, detected
+from airflow_provider_mlpipe.ingestion.dbapi import frames_of
+from airflow_provider_mlpipe.ingestion.detection import detected
 from airflow_provider_mlpipe.ingestion.sqltypes import arrow_type
 from airflow_provider_mlpipe.ingestion.stream import Stream
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, CursorResult, Engine
 
+    from airflow_provider_mlpipe.ingestion.detection import Frame
 
 __all__ = ["SqlReader"]
 
@@ -56,7 +58,14 @@ class SqlReader(DatabaseReader):
     @contextmanager
     def _typed(self, result: CursorResult[Any], declared: dict[str, Any]) -> Iterator[Stream]:
         """Give the rows in their declared types; without one the values tell, which takes a look at all of them."""
+        import pyarrow as pa
+
         names = list(result.keys())
+        if len(set(names)) < len(names):
+            yield Stream(
+                schema_of([ColumnType(name, pa.null()) for name in names]), iter(())
+            )  # refused by the contract
+            return
         known = [ColumnType(name, kind) for name in names if (kind := declared.get(name)) is not None]
         frames = self._frames(result, names)
         if len(known) == len(names):
@@ -125,9 +134,12 @@ class SqlReader(DatabaseReader):
             escaped = marked.replace(":", r"\:")
             for name in parameters:
                 escaped = escaped.replace(f"\0{name}\0", f":{name}")
-            base = f"(\n{escaped.rstrip().rstrip(';')}\n) AS mlpipe_query"
+            base = escaped.rstrip().rstrip(";")
         condition, bounds = self._window(quoted, connection.dialect.name)
-        statement = text(f"SELECT * FROM {base}{condition}")  # noqa: S608 - identifiers are quoted, values are bound
+        if condition and request.model.query is not None:
+            base = f"(\n{base}\n) mlpipe_query"  # without AS, which Oracle refuses
+        alone = request.model.query is not None and not condition
+        statement = text(base if alone else f"SELECT * FROM {base}{condition}")  # noqa: S608 - quoted, or the user's own
         streaming = connection.execution_options(stream_results=True, max_row_buffer=request.model.batch_size)
         return streaming.execute(statement, parameters | bounds)
 
@@ -158,8 +170,7 @@ class SqlReader(DatabaseReader):
 
     def _frames(self, result: CursorResult[Any], names: list[str]) -> Iterator[Frame]:
         # Not result.cursor: SQLAlchemy has taken the first rows from it already when it is a server-side one.
-        while rows := result.fetchmany(self._request.model.batch_size):
-            yield Frame(len(rows), dict(zip(names, zip(*rows, strict=True), strict=True)))
+        return frames_of(result.fetchmany, names, self._request.model.batch_size)
 
 
 def _keep_texts(connection: Connection) -> None:

@@ -56,6 +56,36 @@ def test_a_database_without_its_provider_is_reached_by_the_connections_own_field
     assert (url.username, url.password) == ("ann", PASSWORD)
 
 
+def test_mysql_keeps_how_it_is_secured(connect: Connect) -> None:
+    extra = {"ssl": {"ca": "/etc/ca.pem"}, "ssl_mode": "VERIFY_IDENTITY", "charset": "latin1", "cursor": "sscursor"}
+    conn_id = connect(conn_type="mysql", host="db", schema="shop", login="ann", password=PASSWORD, extra=extra)
+    url = make_url(source_connection(conn_id, "database").uri)
+    assert url.query == {"ssl_ca": "/etc/ca.pem", "ssl_verify_cert": "true", "ssl_verify_identity": "true"}
+
+    conn_id = connect(conn_type="mysql", host="db", extra={"iam": True})
+    with pytest.raises(ConfigError, match="IAM tokens for MySQL are not supported"):
+        source_connection(conn_id, "database")
+
+
+def test_a_type_without_a_dialect_is_reached_by_its_hook(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hook:
+        """As a provider that is not installed here would bring it: a DbApiHook of a database without a dialect."""
+
+        placeholder = "?"
+        sqlalchemy_url = make_url("nodialect://db/shop")
+
+        def get_conn(self) -> str:
+            return "opened"
+
+    conn_id = connect(conn_type="nodialect", host="db", password=PASSWORD)
+    monkeypatch.setattr("airflow.sdk.Connection.get_hook", lambda _: Hook(), raising=True)
+    connection = source_connection(conn_id, "database")
+    assert connection.uri == ""
+    assert connection.driver is not None
+    assert (connection.driver.connect(), connection.driver.paramstyle) == ("opened", "qmark")
+    assert PASSWORD in connection.driver.secrets
+
+
 def test_sqlite_is_a_file(connect: Connect) -> None:
     assert source_connection(connect(conn_type="sqlite", host="/data/t.db"), "database").uri == "sqlite:////data/t.db"
 

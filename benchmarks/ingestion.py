@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 POSTGRES_ROWS = 2_000_000
+MYSQL_ROWS = 500_000
 SQLITE_ROWS = 500_000
 QUICK_ROWS = 5_000
 CHUNK = 1_000
@@ -31,6 +32,7 @@ ROWS = [
         ours="postgres_ours",
         peers={"pandas chunks": ("postgres_pandas", 1 / 8)},
     ),
+    Row(work="MySQL table to parquet", ours="mysql_ours", peers={"pandas + pymysql chunks": ("mysql_pandas", 1 / 8)}),
     # SQLite hands out one Python object per value, whoever asks: there is less to win, and nothing may be lost.
     Row(work="SQLite table to parquet", ours="sqlite_ours", peers={"pandas chunks": ("sqlite_pandas", 1.0)}),
 ]
@@ -50,6 +52,21 @@ CREATE TABLE activity AS SELECT
   CASE WHEN n % 5 = 0 THEN NULL ELSE 'note ' || md5(n::text) END       AS note,
   jsonb_build_object('task', n % 5000, 'files', n % 9)                 AS payload
 FROM generate_series(1, {rows}::bigint) AS n
+"""
+
+MYSQL_TABLE = """
+CREATE TABLE activity (event_id BIGINT UNSIGNED, user_id INT, priority SMALLINT, event_type VARCHAR(20),
+  skill ENUM('backend', 'frontend', 'database', 'devops'), hours DOUBLE, cost DECIMAL(12, 2), billable BOOLEAN,
+  occurred_at TIMESTAMP(6), due DATE, note TEXT, payload JSON) CHARACTER SET utf8mb4
+"""
+MYSQL_ROWS_SQL = """
+INSERT INTO activity SELECT
+  seq, seq * 7919 % 200000, IF(seq % 10 = 0, NULL, seq % 300),
+  ELT(1 + seq % 3, 'task_started', 'task_completed', 'bug_reported'), 1 + seq % 4,
+  IF(seq % 7 = 0, NULL, seq % 97 / 8e0), seq % 100000 / 100, seq % 2 = 0,
+  '2026-01-01 00:00:00' + INTERVAL seq * 1250000 MICROSECOND, '2026-01-01' + INTERVAL seq % 365 DAY,
+  IF(seq % 5 = 0, NULL, CONCAT('note ', MD5(seq))), JSON_OBJECT('task', seq % 5000, 'files', seq % 9)
+FROM seq_1_to_{rows}
 """
 
 SQLITE_TABLE = """
@@ -80,15 +97,22 @@ def setup(quick: bool) -> Iterator[Mapping[str, Any]]:  # noqa: FBT001 - the har
 
     from tests import servers
 
-    with tempfile.TemporaryDirectory(prefix="mlpipe-bench-") as folder, servers.postgres() as uri:
+    with (
+        tempfile.TemporaryDirectory(prefix="mlpipe-bench-") as folder,
+        servers.postgres() as uri,
+        servers.mariadb() as mysql,
+    ):
         with psycopg.connect(uri, autocommit=True) as target:
             target.execute(POSTGRES_TABLE.format(rows=QUICK_ROWS if quick else POSTGRES_ROWS).encode())
             target.execute("VACUUM ANALYZE activity")
+        with closing(servers.mysql_connection(mysql)) as target, target.cursor() as cursor:
+            cursor.execute(MYSQL_TABLE)
+            cursor.execute(MYSQL_ROWS_SQL.format(rows=QUICK_ROWS if quick else MYSQL_ROWS))
         database = Path(folder) / "activity.db"
         with closing(sqlite3.connect(database)) as source, source:
             source.execute(SQLITE_TABLE)
             source.execute(SQLITE_ROWS_SQL.format(rows=QUICK_ROWS if quick else SQLITE_ROWS))
-        yield {"postgres": uri, "sqlite": f"sqlite:///{database}"}
+        yield {"postgres": uri, "mysql": mysql, "sqlite": f"sqlite:///{database}"}
 
 
 def _ours(url: str, folder: Path) -> int:
@@ -130,6 +154,14 @@ def postgres_pandas(given: dict[str, Any], folder: Path) -> int:
     return _pandas(given["postgres"], folder, {"session_id": str, "payload": json.dumps})
 
 
+def mysql_ours(given: dict[str, Any], folder: Path) -> int:
+    return _ours(given["mysql"], folder)
+
+
+def mysql_pandas(given: dict[str, Any], folder: Path) -> int:
+    return _pandas(given["mysql"].replace("mysql://", "mysql+pymysql://"), folder, {})
+
+
 def sqlite_ours(given: dict[str, Any], folder: Path) -> int:
     return _ours(given["sqlite"], folder)
 
@@ -138,7 +170,10 @@ def sqlite_pandas(given: dict[str, Any], folder: Path) -> int:
     return _pandas(given["sqlite"], folder, {})
 
 
-CASES = {case.__name__: case for case in (postgres_ours, postgres_pandas, sqlite_ours, sqlite_pandas)}
+CASES = {
+    case.__name__: case
+    for case in (postgres_ours, postgres_pandas, mysql_ours, mysql_pandas, sqlite_ours, sqlite_pandas)
+}
 
 if __name__ == "__main__":
     sys.exit(main(__file__, ROWS, CASES, setup))

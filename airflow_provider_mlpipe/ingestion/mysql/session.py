@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.ingestion.mysql.columns import Column
 
-__all__ = ["SETTINGS", "Session", "native_uri", "session"]
+__all__ = ["SETTINGS", "Session", "known_options", "native_uri", "session"]
 
 CONNECT_SECONDS = 10
 SETTINGS = ("SET time_zone = '+00:00'", "SET net_write_timeout = 3600")
@@ -117,12 +117,17 @@ def _arguments(uri: str) -> dict[str, Any]:
         elif name in _SWITCHES:
             found[name] = value.lower() in {"1", "true", "yes", "on"}
         elif name not in _UNHEEDED:
-            known = sorted(_TEXT_OPTIONS | _WHOLE_OPTIONS | _SWITCHES)
+            known = sorted(known_options())
             raise ConfigError.invalid(
                 where="connection_string", key=name, hint=f"Known are: {', '.join(known)}.",
                 problem=f"no such option of a MySQL connection, or no value of it.{did_you_mean(name, known)}",
             )  # fmt: skip
     return found
+
+
+def known_options() -> set[str]:
+    """Return the options of a URL that are honoured."""
+    return _TEXT_OPTIONS | _WHOLE_OPTIONS | _SWITCHES
 
 
 def native_uri(uri: str) -> str | None:

@@ -27,8 +27,9 @@ __all__ = ["MysqlReader"]
 
 logger = logging.getLogger(__name__)
 
-ROWS_OF_LONG_VALUES = 500
-"""Rows to hold at a time where one value may be megabytes: no driver counts bytes."""
+BATCH_BYTES = 32 * 1024 * 1024
+ROWS_OF_LONG_VALUES = 1_000
+"""Rows to hold at a time where a value may be megabytes and nothing tells how long they are: no driver counts bytes."""
 _NO_SUCH_TABLE = 1146
 _LITERALS = re.compile(
     r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`|(?:--(?=\s)|\#)[^\n]*|/\*.*?\*/", re.DOTALL
@@ -94,6 +95,17 @@ class MysqlReader(DatabaseReader):
             found.append(column)
         return found
 
+    def _rows_of_long_values(self, connected: Session) -> int:
+        """Return how many rows to hold, by the length of a row in the server's statistics of the table."""
+        schema, name = self._request.table
+        where = "DATABASE()" if schema is None else literal("schema", schema)
+        found = connected.run(
+            f"SELECT avg_row_length FROM information_schema.tables WHERE table_schema = {where}"  # noqa: S608 - literals
+            f" AND table_name = {literal('table', name)}"
+        )
+        length = int(found[0][0] or 0) if found else 0  # 0 for views
+        return max(10, BATCH_BYTES // length) if length else ROWS_OF_LONG_VALUES
+
     def _condition(self) -> str:
         window = self._request.window
         if window is None:
@@ -111,7 +123,7 @@ class MysqlReader(DatabaseReader):
         """Return the driver that gives the rows, and the rows."""
         rows = self._request.model.batch_size
         if any(column.long for column in columns):
-            rows = min(rows, ROWS_OF_LONG_VALUES)
+            rows = min(rows, self._rows_of_long_values(connected))
         uri = native_uri(self._request.uri)
         if uri is not None and native.available():
             batches = native.native_batches(uri, sql, list(SETTINGS), rows)

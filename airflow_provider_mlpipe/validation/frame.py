@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.engines import DuckDBEngine
@@ -33,6 +34,7 @@ ORDERED = frozenset({"string", "int", "float", "decimal", "timestamp", "date", "
 TEMPORAL = frozenset({"timestamp", "date", "time", "duration"})
 NESTED = frozenset({"list", "struct", "map"})
 MAX_TEXT = 200
+ROWS_AT_A_TIME = 2**20
 WIDE_COLUMNS = 100
 WIDE_BYTES = 32 * 2**20
 """A table of so many columns in parquet files of at most so many bytes is read once; it may still spill."""
@@ -141,6 +143,19 @@ class Frame:
     def row(self, expressions: list[str], parameters: list[Any] | None = None) -> tuple[Any, ...]:
         """Return one row of aggregates over all rows."""
         return self.engine.row(f"SELECT {', '.join(expressions)} FROM {RELATION}", parameters)  # noqa: S608
+
+    def numbers(self, expression: str, condition: str, parameters: list[Any] | None = None) -> NDArray[Any]:
+        """Return a number of every row for which the SQL `condition` holds, in no order; none of them may be null."""
+        import numpy as np
+
+        sql = f"SELECT {expression} AS found FROM {RELATION} WHERE {condition}"  # noqa: S608
+        reader = self.engine.connection.sql(sql, params=parameters or None).to_arrow_reader(ROWS_AT_A_TIME)
+        found = np.empty(self.rows, dtype=reader.schema.field(0).type.to_pandas_dtype())
+        filled = 0
+        for batch in reader:
+            found[filled : filled + batch.num_rows] = batch.column(0).to_numpy(zero_copy_only=False)
+            filled += batch.num_rows
+        return found[:filled]
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a query in which ``{rows}`` stands for the relation."""

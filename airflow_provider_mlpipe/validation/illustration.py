@@ -9,24 +9,31 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.validation.history import recent
-from airflow_provider_mlpipe.validation.sketch import sketches
+from airflow_provider_mlpipe.validation.sketch import MAX_ROWS, sketches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.validation.history import PastRun
+    from airflow_provider_mlpipe.validation.profile import ColumnProfile
     from airflow_provider_mlpipe.validation.verdict import RuleResult
 
 __all__ = ["illustration", "trend"]
 
 _PACKAGES = ("airflow-provider-mlpipe", "great-expectations", "duckdb", "pyarrow")
+HARDLY = 0.05
 _LETTERS = {"passed": "p", "failed": "f", "error": "e", "skipped": "s"}
 
 
 def illustration(
-    artifact: Artifact, results: Sequence[RuleResult], *, as_of: datetime, sensitive: Collection[str]
+    artifact: Artifact,
+    results: Sequence[RuleResult],
+    *,
+    as_of: datetime,
+    sensitive: Collection[str],
+    columns: Mapping[str, ColumnProfile] | None = None,
 ) -> dict[str, Any]:
     """Return what belongs into the summary of a verdict for its report.
 
@@ -35,10 +42,12 @@ def illustration(
         results: of this run, masked.
         as_of: of this run; only earlier runs are its history.
         sensitive: columns of which no picture is made.
+        columns: what is known of columns, which tells those of which there is no picture to make.
     """
+    plain = [name for name, column in (columns or {}).items() if _hardly_repeats(column, artifact.manifest.rows)]
     return {
         "sensitive": sorted(sensitive),
-        "sketches": sketches(artifact, leave_out=tuple(sensitive)),
+        "sketches": sketches(artifact, leave_out=(*sensitive, *plain)),
         "history": trend(recent(artifact, before=as_of), results),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
     }
@@ -72,6 +81,11 @@ def _of_rule(runs: Sequence[PastRun], result: RuleResult) -> dict[str, Any]:
     if told or result.unexpected or any(values):
         found["values"] = values
     return found
+
+
+def _hardly_repeats(column: ColumnProfile, rows: int) -> bool:
+    """Whether a text has so many values that the most frequent ones say nothing; to read them costs the most of all."""
+    return column.type == "string" and (column.distinct or 0) > max(MAX_ROWS // 2, HARDLY * rows)
 
 
 def _version(name: str) -> str:

@@ -25,7 +25,11 @@ def few(frame: Frame, names: Sequence[str], key: Sequence[str], condition: Condi
     others = [other for other in key if other not in names]
     shown = ", ".join(f"f{place} := {frame.shown(each)}" for place, each in enumerate((*others, *names)))
     sql, parameters = condition
-    return f"coalesce(min(struct_pack({shown}), {MAX_SAMPLES}) FILTER (WHERE {sql}), [])", parameters
+    packed, given = f"struct_pack({shown})", parameters
+    if "(SELECT " not in sql:  # which an aggregate refuses inside (DuckDB 2.0.0)
+        packed, given = f"CASE WHEN {sql} THEN {packed} END", [*parameters, *parameters]
+    # FILTER, so that only those rows are compared; CASE, so that only those are put into words.
+    return f"coalesce(min({packed}, {MAX_SAMPLES}) FILTER (WHERE {sql}), [])", given
 
 
 def read(found: Sequence[Mapping[str, Any]], names: Sequence[str], key: Sequence[str]) -> tuple[Sample, ...]:

@@ -18,7 +18,7 @@ from airflow_provider_mlpipe.validation.measures import MEASURES_PER_STATEMENT, 
 from airflow_provider_mlpipe.validation.profile import asked, completed, known
 from airflow_provider_mlpipe.validation.refusal import refusal
 from airflow_provider_mlpipe.validation.rules import Rule, Subject, Unique
-from airflow_provider_mlpipe.validation.rules.rule import STREAMING
+from airflow_provider_mlpipe.validation.rules.rule import HOLISTIC, STREAMING
 from airflow_provider_mlpipe.validation.wording import columns
 
 if TYPE_CHECKING:
@@ -35,8 +35,11 @@ logger = logging.getLogger(__name__)
 Asked = dict[tuple[str, str], "Measure"]
 """Measures by rule id, or by column, and name."""
 
-_AT_A_TIME = {STREAMING: 64, "statistic.holistic": 4}
-"""How many measures of a family share a statement, if not as many as usual: holistic ones hold all values each."""
+_AT_A_TIME = {STREAMING: 64, HOLISTIC: 4}
+"""How many measures of a family share a statement, if not as many as usual."""
+
+FEW_VALUES = 4_000_000
+"""Holistic measures that hold no more values than that between them are measured with those that stream."""
 
 
 class Scan:
@@ -97,9 +100,11 @@ def _measure(
     frame = subject.frame
     streaming = {("fact", *name): (frame.names[name[0]], each) for name, each in facts.items()}
     by_family: dict[str, dict[tuple[str, str, str], Measure]] = {STREAMING: {}}
+    holistic = sum(rule.family == HOLISTIC for rule in rules)
+    stream = {STREAMING, HOLISTIC} if holistic * frame.rows <= FEW_VALUES else {STREAMING}
     for rule in rules:
         for name, each in rule.measures(subject).items():
-            if rule.family == STREAMING:
+            if rule.family in stream:
                 streaming["rule", rule.rule_id, name] = (frame.names[rule.columns[0]], each)
             else:
                 by_family.setdefault(rule.family, {})["rule", rule.rule_id, name] = each

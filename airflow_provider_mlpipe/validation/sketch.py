@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact
 
-__all__ = ["MAX_COLUMNS", "sketches"]
+__all__ = ["MAX_COLUMNS", "MAX_ROWS", "sketches"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,9 @@ def _sample(artifact: Artifact, names: Sequence[str]) -> Iterator[pa.RecordBatch
             some = groups[:: max(1, -(-len(groups) // per_part))]
             share = max(1, rows // (len(chosen) * max(1, len(some))))
             for group in some:
-                batches = parquet.iter_batches(batch_size=share, row_groups=[group], columns=list(names))
+                batches = parquet.iter_batches(
+                    batch_size=share, row_groups=[group], columns=list(names), use_threads=False
+                )
                 batch = next(iter(batches), None)
                 if batch is not None:
                     yield batch

@@ -89,7 +89,7 @@ def validate(
     report = join(artifact.uri, REPORT)
     verdict = Verdict(artifact=artifact, dataset=rules.name, results=results, counts=counts, report=report)
     summary = _summary(verdict, rules, as_of, listed, scan.columns.values(), masking)
-    summary |= illustration(artifact, results, as_of=as_of, sensitive=rules.model.sensitive)
+    summary |= illustration(artifact, results, as_of=as_of, sensitive=rules.model.sensitive, columns=scan.columns)
     artifact.write_beside(SUITE, as_json(masking.suite(judgement.suite)))
     artifact.write_beside(REPORT, render(summary).encode())
     artifact.write_beside(VERDICT, as_json(masking.validation(judgement.document({"mlpipe": summary}))))

@@ -9,6 +9,9 @@ from decimal import Decimal
 import pyarrow as pa
 
 from airflow_provider_mlpipe.artifacts.artifact import REPORT
+from airflow_provider_mlpipe.config import dataset_rules
+from airflow_provider_mlpipe.engines import DuckDBEngine
+from airflow_provider_mlpipe.validation import validate
 
 HOSTILE = "a\"b'; -- {rows} $1 ?"
 
@@ -105,3 +108,59 @@ def test_every_column_has_a_profile_even_without_a_rule(judge, as_of):
         "o": (0, "01:00:00", "02:00:00"),
         "y": (1, None, None),
     }
+
+
+def test_samples_of_many_failing_rules_come_from_few_statements(publish, as_of, monkeypatch):
+    columns, rows = 120, 40
+    wide = {f"c{number}": list(range(rows)) for number in range(columns)}
+    rules = {
+        "unique_columns": ["c0"],
+        "range_constraints": {name: [0, 9] for name in wide},
+        "pairs": [f"{name} < c1" for name in list(wide)[2:]],
+    }
+    asked: list[str] = []
+    fetch = DuckDBEngine.rows
+
+    def counting(engine, sql, parameters=None):
+        asked.append(sql)
+        return fetch(engine, sql, parameters)
+
+    monkeypatch.setattr(DuckDBEngine, "rows", counting)
+    verdict = validate(publish(wide), dataset_rules({"data": rules}, "data"), as_of=as_of)
+    failed = [each for each in verdict.results if each.failed]
+    assert len(failed) == columns + columns - 2
+    assert len(asked) < len(failed) / 3
+    by_id = {each.rule_id: each for each in failed}
+    assert [each.as_dict() for each in by_id["data.range.c7"].samples] == [
+        {"values": {"c7": value}, "key": {"c0": value}} for value in range(10, 15)
+    ]
+    assert by_id["data.pair.c7<c1"].samples[0].values == {"c7": 0, "c1": 0}
+
+
+def test_facts_of_many_rows_are_those_of_few(publish, as_of, monkeypatch):
+    """What is counted, grouped and sorted in other ways beyond some number of rows comes to the same."""
+    table = {
+        "id": [*range(58), 57, None],
+        "far": [0, 2**62, *range(2, 60)],
+        "text": ["ab", "cd", "EF"] * 20,
+        "word": [f"w{number}" for number in range(59)] + ["W"],
+        "x": [*map(float, range(59)), None],
+    }
+    rules = {
+        "unique_columns": ["id", "far", ["text", "word"], {"columns": ["id"], "condition": "id < 57"}],
+        "patterns": {"text": "^[a-z]+$", "word": {"regex": "^w", "condition": "x > 3"}},
+        "statistics": {"x": {"median": [0, 100], "quantiles": {0.25: [0, 10]}}},
+    }
+    configured = dataset_rules({"data": rules}, "data")
+    few = validate(publish(table), configured, as_of=as_of)
+    for place in ("profile", "rules.texts", "rules.statistics"):
+        monkeypatch.setattr(f"airflow_provider_mlpipe.validation.{place}.EXACT_ROWS", 10)
+    many = validate(publish(table), configured, as_of=as_of)
+    monkeypatch.setattr("airflow_provider_mlpipe.validation.rules.uniqueness.MAX_SORTED", 10)
+    monkeypatch.setattr("airflow_provider_mlpipe.validation.scan.FEW_VALUES", 10)
+    huge = validate(publish(table), configured, as_of=as_of)
+    assert few.results == many.results == huge.results
+    found = {each.rule_id: (each.checked, each.unexpected) for each in few.results if each.unexpected}
+    assert found == {"data.unique.id": (59, 2), "data.pattern.text": (60, 20)}
+    columns = {column["name"]: column["distinct"] for column in many.artifact.verdict()["columns"]}
+    assert columns["id"] == 58, "a key of whole numbers is counted exactly, however many rows there are"

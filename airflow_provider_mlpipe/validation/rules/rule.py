@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.measures import Measure
     from airflow_provider_mlpipe.validation.profile import ColumnProfile
 
-__all__ = ["STREAMING", "Expectation", "Rule", "Subject", "Surroundings", "broken_share"]
+__all__ = ["HOLISTIC", "STREAMING", "Expectation", "Rule", "Subject", "Surroundings", "broken_share"]
 
 Expectation = tuple[str, dict[str, Any]]
 """The type of a GX expectation and its arguments."""
 
 STREAMING = "streaming"
 """The family of all rules that stream."""
+
+HOLISTIC = "holistic"
+"""The family of those that keep all values at hand while they compute."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from airflow_provider_mlpipe.validation.measures import all_of, negated
 from airflow_provider_mlpipe.validation.profile import EXACT_ROWS
 from airflow_provider_mlpipe.validation.rules.bounds import Bound, bounds_in_words, read_bounds
 from airflow_provider_mlpipe.validation.rules.rows import Conditional
-from airflow_provider_mlpipe.validation.rules.rule import STREAMING
+from airflow_provider_mlpipe.validation.rules.rule import HOLISTIC, STREAMING
 from airflow_provider_mlpipe.validation.wording import column, number, when
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class HasStatistic(Conditional):
     def family(self) -> str:
         """Statistics that need all values are not mixed with those that stream, nor is one that infinities upset."""
         if self.name in _HOLISTIC:
-            return f"{self.kind}.holistic"
+            return HOLISTIC
         return self.kind if self.name == "std" else STREAMING
 
     def expectation(self) -> Expectation:

@@ -1,4 +1,8 @@
-"""Keys: rows are grouped by a hash of the key, eight bytes each, and by the key itself only if hashes meet."""
+"""Keys: a hash of the key per row, eight bytes each, tells whether any can repeat; only then rows are grouped by it.
+
+The hashes of up to `MAX_SORTED` rows are sorted, which takes a quarter of the time of grouping by them; more rows are
+grouped, as that spills where memory is short.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.rules.statements import Statements
 
 __all__ = ["Unique", "stated"]
+
+MAX_SORTED = 2**24
+"""So many hashes take 128 MB, which no memory limit of the engine knows of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +79,8 @@ class Unique(RowRule):
             return Finding(selected=selected, missing=subject.profiles[self.column].nulls or 0)
         key = ", ".join(frame.sql(name) for name in self.columns)
         counted, parameters = self.counted(frame)
-        ((complete, groups),) = frame.query(
-            f"SELECT coalesce(sum(times), 0), count(*) FROM "  # noqa: S608
-            f"(SELECT count(*) AS times FROM {{rows}} WHERE {counted} GROUP BY hash({key}))",
-            parameters,
-        )
-        missing = selected - int(complete)
+        complete, groups = _hashed(frame, f"hash({key})", counted, parameters)
+        missing = selected - complete
         if complete == groups:
             return Finding(selected=selected, missing=missing)
         ((shared, keys),) = frame.query(
@@ -107,6 +110,20 @@ class Unique(RowRule):
     def sample_value(self, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
         """Return the whole key if it is of several columns."""
         return dict(values) if len(self.columns) > 1 else values[self.column]
+
+
+def _hashed(frame: Frame, expression: str, counted: str, parameters: list[Any]) -> tuple[int, int]:
+    """Return how many rows count, and how many different hashes they have."""
+    if frame.rows <= MAX_SORTED:
+        hashes = frame.numbers(expression, counted, parameters)
+        hashes.sort()
+        return len(hashes), len(hashes) - int((hashes[1:] == hashes[:-1]).sum())
+    ((complete, groups),) = frame.query(
+        f"SELECT coalesce(sum(times), 0), count(*) FROM "  # noqa: S608
+        f"(SELECT count(*) AS times FROM {{rows}} WHERE {counted} GROUP BY {expression})",
+        parameters,
+    )
+    return int(complete), int(groups)
 
 
 def stated(statements: Statements) -> Iterator[Rule]:

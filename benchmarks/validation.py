@@ -34,8 +34,9 @@ COUNTRIES = [f"C{number:03d}" for number in range(200)]
 
 # The kinds of rules that a table of events has, as `mlpipe profile` proposes them: 3 types, 3 about nulls, 3 ranges (of
 # integers, floats and times), 2 lists (of 3 and of 200 values), a pattern, a length, a pair of columns, 3 aggregates
-# (one that streams, two that need all values) and the number of rows; then a single and a composite key. All sides get
-# their rules from here. The missing-column rules that ours adds for each column are on top of the twenty.
+# (one that streams, two that need all values) and the number of rows; then a single and a composite key. Ours
+# and Great Expectations get their rules from here, pandera the same in its own words. That each column is there, which
+# ours checks by itself, is on top of the twenty.
 LIGHT = f"""
 data:
   schema: {{id: int, user_id: string, created_at: timestamp}}
@@ -57,7 +58,7 @@ data:
 """
 ALL = f"{LIGHT}  unique_columns: [id, [user_id, created_at]]\n"
 # Ours are logical types, for which Great Expectations has no word: the type as pandas has it.
-PANDAS_TYPES = {"int": "int64", "string": "str", "timestamp": "DatetimeTZDtype"}
+PANDAS_TYPES = {"int": "int64", "string": "str", "timestamp": "Timestamp"}
 FAILING = 2
 
 
@@ -78,7 +79,8 @@ BENCHMARKS = _rows("1M", 1 / 10) + (_rows("10M", 1 / 20) if FULL else [])
 DATA = """
 SELECT n AS id, 'u' || hash(n // 10) % 100000 AS user_id,
   CASE WHEN n % 1000 = 7 THEN 200 ELSE CAST(18 + n * 7919 % 80 AS INTEGER) END AS age,
-  CASE WHEN n % 1000 = 8 THEN 'gone' ELSE ['active', 'inactive', 'pending'][1 + CAST(hash(n) % 3 AS INTEGER)] END AS status,
+  CASE WHEN n % 1000 = 8 THEN 'gone'
+    ELSE ['active', 'inactive', 'pending'][1 + CAST(hash(n) % 3 AS INTEGER)] END AS status,
   'C' || lpad(CAST(hash(n + 1) % 200 AS VARCHAR), 3, '0') AS country,
   CASE WHEN n % 100 = 0 THEN NULL ELSE round(sin(n) * 1000, 4) END AS amount,
   'user' || hash(n // 10) % 100000 || '@example.org' AS email,
@@ -135,7 +137,6 @@ def _ours(size: str, rules: str) -> Callable[[dict[str, Any], Path], bool]:
         load_great_expectations()
         import duckdb  # noqa: F401
         import pyarrow.parquet  # noqa: F401
-
         import sqlglot.dialects.duckdb  # noqa: F401
 
         import airflow_provider_mlpipe.validation.judgement  # noqa: F401

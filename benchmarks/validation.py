@@ -67,7 +67,7 @@ def _rows(size: str, gx: float) -> list[Row]:
         Row(
             work=f"20 rules, {size} rows",
             ours=f"ours_{size}",
-            peers={"GX on pandas": (f"gx_{size}", gx), "pandera on polars": (f"pandera_{size}", 3.0)},
+            peers={"GX on pandas": (f"gx_{size}", gx), "pandera on polars": (f"pandera_{size}", 1.0)},
             peak_mb=1000,
         ),
         Row(work=f"18 light rules, {size} rows", ours=f"light_{size}", peers={"bare scan": (f"bare_{size}", 2.0)}),

@@ -260,6 +260,8 @@ def test_options_that_only_one_driver_honours_choose_it(mariadb: str, root: Stor
     assert plain.manifest.details["driver"] == "connectorx"
     secured = read(database(f"{mariadb}?ssl_disabled=true", **query), root)
     assert secured.manifest.details["driver"] == "pymysql"
+    bounded = read(database(f"{mariadb}?read_ahead=false", **query), root)
+    assert bounded.manifest.details["driver"] == "pymysql"
     with pytest.raises(ConfigError, match="no such option of a MySQL connection.* Did you mean 'ssl_ca'"):
         read(database(f"{mariadb}?ssl_cs=x", **query), root)
     assert native_uri("mysql://a%40b:p%2Fw@db/shop") == "mysql://a%40b:p%2Fw@db:3306/shop"

@@ -2,6 +2,8 @@
 
 It reports what goes wrong in the middle of a stream as a panic of its Rust code, which Python sees as a BaseException
 that no ``except Exception`` catches. Panics are known by name and become errors that can be judged.
+
+It reads ahead without a bound: where the writer is slower than the server, what waits in between is held in memory.
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ _TEXT_OPTIONS = {"unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_key_passwo
                  "bind_address", "program_name", "server_public_key"}  # fmt: skip
 _WHOLE_OPTIONS = {"connect_timeout", "read_timeout", "write_timeout"}
 _SWITCHES = {"ssl_disabled", "ssl_verify_cert", "ssl_verify_identity"}
-_UNHEEDED = {"charset", "use_unicode", "local_infile", "autocommit"}
+_ONLY_A_CURSOR = "read_ahead"
+"""``read_ahead=false`` asks for the driver that never holds more rows than it was asked for."""
+_UNHEEDED = {_ONLY_A_CURSOR, "charset", "use_unicode", "local_infile", "autocommit"}
 """What every connection here has its own way with."""
 
 
@@ -127,17 +129,18 @@ def _arguments(uri: str) -> dict[str, Any]:
 
 def known_options() -> set[str]:
     """Return the options of a URL that are honoured."""
-    return _TEXT_OPTIONS | _WHOLE_OPTIONS | _SWITCHES
+    return _TEXT_OPTIONS | _WHOLE_OPTIONS | _SWITCHES | {_ONLY_A_CURSOR}
 
 
 def native_uri(uri: str) -> str | None:
-    """Return the URL for connectorx; None if it has options that only PyMySQL honours (TLS files, sockets).
+    """Return the URL for connectorx; None if it has options that only PyMySQL honours (TLS files, sockets, read_ahead).
 
     >>> native_uri("mysql+pymysql://ann:x@db/shop?charset=utf8mb4")
     'mysql://ann:x@db:3306/shop'
     """
     split = urlsplit(uri)
-    if {name for name, _ in parse_qsl(split.query)} - _UNHEEDED - _WHOLE_OPTIONS:
+    options = dict(parse_qsl(split.query))
+    if options.keys() - _UNHEEDED - _WHOLE_OPTIONS or options.get(_ONLY_A_CURSOR, "").lower() in {"0", "false", "no"}:
         return None
     user = quote(unquote(split.username or ""), safe="")
     password = quote(unquote(split.password or ""), safe="")

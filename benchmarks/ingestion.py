@@ -32,7 +32,7 @@ ROWS = [
         ours="postgres_ours",
         peers={"pandas chunks": ("postgres_pandas", 1 / 8)},
     ),
-    # Misses by what does not depend on the source: imports, compression and the fingerprint are two thirds of our time
+    # Misses by what does not depend on the source: imports, compression and the fingerprint are more than half of ours
     # here; the rows alone (connectorx and our conversion) take 1/13 of what pandas takes.
     Row(work="MySQL table to parquet", ours="mysql_ours", peers={"pandas + pymysql chunks": ("mysql_pandas", 1 / 8)}),
     # SQLite hands out one Python object per value, whoever asks: there is less to win, and nothing may be lost.

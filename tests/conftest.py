@@ -12,7 +12,7 @@ os.environ["TZ"] = "UTC"
 time.tzset()
 
 from airflow_provider_mlpipe.artifacts import Storage  # noqa: E402 - after the zone is set
-from tests import servers  # noqa: E402
+from tests import broker, servers  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,3 +51,10 @@ def valkey() -> Iterator[str]:
     """``host:port`` of a running Valkey; shared, so tests use key prefixes of their own."""
     with servers.valkey() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[broker.KafkaBroker]:
+    """A running Kafka broker; shared, so tests use topics of their own."""
+    with broker.kafka_broker() as running:
+        yield running

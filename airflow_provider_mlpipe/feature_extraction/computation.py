@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.engines import refusal
@@ -250,8 +251,17 @@ def stamped(batches: Iterator[pa.RecordBatch], schema: pa.Schema, moments: Momen
         columns = []
         for item in schema:
             if item.name in stamps:
-                columns.append(pa.repeat(pa.scalar(stamps[item.name], item.type), batch.num_rows))
+                columns.append(_repeated(stamps[item.name], batch.num_rows))
             else:
                 column = batch.column(item.name)
                 columns.append(column if column.type == item.type else column.cast(item.type))
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _repeated(when: datetime, rows: int) -> pa.Array:
+    """Return a column of one moment, from bytes: a scalar made of a Python object would import pandas."""
+    import pyarrow as pa
+
+    micros = (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    data = pa.py_buffer(micros.to_bytes(8, sys.byteorder, signed=True) * rows)
+    return pa.Array.from_buffers(pa.timestamp("us", tz="UTC"), rows, [None, data])

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.feature_extraction.compile.exact import number, rest, whole
 from airflow_provider_mlpipe.feature_extraction.compile.extent import MOMENT
-from airflow_provider_mlpipe.feature_extraction.compile.terms import clean, happened, moment
+from airflow_provider_mlpipe.feature_extraction.compile.terms import bound, clean, happened
 from airflow_provider_mlpipe.feature_extraction.declaration import EVENT_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from airflow_provider_mlpipe.feature_extraction.compile.extent import Extent
     from airflow_provider_mlpipe.feature_extraction.declaration import Borrowed
@@ -56,8 +55,10 @@ def prepared(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent)
     found, names = plan.sources[source], Names(plan, source)
     longest = plan.longest(source)
     events = in_window(plan, source, tables, extent)
-    time = clean(events[plan.theirs(found.role, found.timestamp)])
-    values = {TIME: time}
+    time = events[plan.theirs(found.role, found.timestamp)]
+    # For one moment times are only compared with constants, so they stay what they are: a cast would cost as much as
+    # reading them.
+    values = {TIME: clean(time) if extent.many else _at(time)}
     wanted = {f"k{n}": column for n, (column, _) in enumerate(found.keys)} | {
         name: column for column, name in names.of.items()
     }
@@ -67,7 +68,7 @@ def prepared(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent)
         if lender is not None:
             lent[name] = (lender, column)
         elif column == EVENT_DAY and theirs not in events.columns:
-            values[name] = time.date()
+            values[name] = clean(time).date()
         elif name.startswith("k"):
             values[name] = events[theirs]
         else:
@@ -155,7 +156,7 @@ def in_window(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent
     events = tables.get(kept_events(source), tables[found.role])
     time = events[plan.theirs(found.role, found.timestamp)]
     start, end = extent.outer(plan.longest(source))
-    return events.filter(_at(time) >= _bound(start, time), _at(time) < _bound(end, time))
+    return events.filter(_at(time) >= bound(start, time), _at(time) < bound(end, time))
 
 
 def unseen(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent) -> tuple[Any, Any]:
@@ -167,7 +168,7 @@ def unseen(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent) -
     events = tables[found.role]
     time = events[plan.theirs(found.role, found.timestamp)]
     _, end = extent.outer(plan.longest(source))
-    later = events.filter(_at(time) >= _bound(end, time))
+    later = events.filter(_at(time) >= bound(end, time))
     timeless = events.filter(time.isnull())
     return tuple(rows.aggregate(n=rows.count().cast("int64")) for rows in (later, timeless))
 
@@ -195,12 +196,3 @@ def _at(time: Any) -> Any:  # noqa: ANN401
     if kind.is_timestamp() and kind.scale == 9:
         return time.cast("timestamp" if kind.timezone is None else "timestamp('UTC')")
     return time
-
-
-def _bound(when: datetime, time: Any) -> Any:  # noqa: ANN401
-    """Return a moment in the kind of time that a column holds."""
-    import ibis
-
-    if time.type().is_timestamp() and time.type().timezone is not None:
-        return ibis.literal(when, "timestamp('UTC')")
-    return moment(when)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.feature_extraction.compile.chunks import chunked
-from airflow_provider_mlpipe.feature_extraction.compile.terms import moment
+from airflow_provider_mlpipe.feature_extraction.compile.terms import bound, moment
 from airflow_provider_mlpipe.feature_extraction.moments import Moments
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ class Extent:
         """Return the moment of a table's rows."""
         return table[MOMENT] if self.many else moment(self.moments.last)
 
-    def end(self, table: Any) -> Any:  # noqa: ANN401
-        """Return where windows of a table's rows end."""
-        return self._before(table, self._delay)
+    def end(self, table: Any, time: str | None = None) -> Any:  # noqa: ANN401
+        """Return where windows of a table's rows end, to be compared with `clean` times or with the column `time`."""
+        return self._before(table, self._delay, time)
 
-    def start(self, table: Any, length: timedelta) -> Any:  # noqa: ANN401
-        """Return where a window of a length begins."""
-        return self._before(table, self._delay + length)
+    def start(self, table: Any, length: timedelta, time: str | None = None) -> Any:  # noqa: ANN401
+        """Return where a window of a length begins, to be compared like `end`."""
+        return self._before(table, self._delay + length, time)
 
     def entities(self, table: Any, key: str) -> Any:  # noqa: ANN401
         """Return the rows of the chunk's entities."""
@@ -104,9 +104,10 @@ class Extent:
         seconds = (numbered[_NUMBER] * int(self.moments.every.total_seconds())).as_interval("s")
         return numbered.mutate(**{MOMENT: moment(self.moments.first) + seconds}).drop(_NUMBER)
 
-    def _before(self, table: Any, length: timedelta) -> Any:  # noqa: ANN401
+    def _before(self, table: Any, length: timedelta, time: str | None = None) -> Any:  # noqa: ANN401
         import ibis
 
         if not self.many:
-            return moment(self.moments.last - length)
+            when = self.moments.last - length
+            return moment(when) if time is None else bound(when, table[time])
         return table[MOMENT] - ibis.interval(seconds=int(length.total_seconds()))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.feature_extraction.expression import Node
 
-__all__ = ["Terms", "clean", "happened", "moment"]
+__all__ = ["Terms", "bound", "clean", "happened", "moment"]
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": lambda a, b: a == b,
@@ -202,6 +202,15 @@ def moment(when: Any) -> Any:  # noqa: ANN401
     import ibis
 
     return ibis.literal(when.replace(tzinfo=None), "timestamp")
+
+
+def bound(when: Any, time: Any) -> Any:  # noqa: ANN401
+    """Return an aware UTC datetime in the kind of time that a column, clean or not, holds."""
+    import ibis
+
+    if time.type().is_timestamp() and time.type().timezone is not None:
+        return ibis.literal(when, "timestamp('UTC')")
+    return moment(when)
 
 
 def _family(value: Any) -> str:  # noqa: ANN401

@@ -14,6 +14,7 @@ from airflow_provider_mlpipe.feature_extraction.compile.variety import variety
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
 
     from airflow_provider_mlpipe.feature_extraction.compile.extent import Extent
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
@@ -55,9 +56,17 @@ class Windows:
 
     def mask(self, key: str) -> Any:  # noqa: ANN401
         """Return which events a cell counts; None for all of them."""
-        cell, rows, parts = self.plan.cells[key], self.rows, []
-        if cell.window != self.plan.longest(self.source):
-            parts.append(rows[TIME] >= self.extent.start(rows, cell.window))
+        return _both(self.recent(self.plan.cells[key].window), self.condition(key))
+
+    def recent(self, window: timedelta) -> Any:  # noqa: ANN401
+        """Return which events lie in a window; None for all of them."""
+        if window == self.plan.longest(self.source):
+            return None
+        return self.rows[TIME] >= self.extent.start(self.rows, window, TIME)
+
+    def condition(self, key: str) -> Any:  # noqa: ANN401
+        """Return which events a cell counts, as far as it does not depend on the window; None for all of them."""
+        cell, rows, mask = self.plan.cells[key], self.rows, None
         if cell.where is not None:
             feature, place = self.plan.owners[key]
             terms = Terms(
@@ -66,14 +75,11 @@ class Windows:
                 where=place,
                 feature=feature,
             )
-            parts.append(terms.condition(cell.where))
+            mask = terms.condition(cell.where)
         if cell.pivot is not None:
             column, value = cell.pivot
             found = rows[self.names.of[column]]
-            parts.append((found if found.type().is_string() else found.cast("string")) == value)
-        mask = None
-        for part in parts:
-            mask = part if mask is None else mask & part
+            mask = _both(mask, (found if found.type().is_string() else found.cast("string")) == value)
         return mask
 
     def value(self, key: str) -> Any:  # noqa: ANN401
@@ -104,6 +110,12 @@ class Windows:
         if cell.agg in ("sum", "rate"):
             return total if cell.agg == "sum" else total / per_day
         return total / value.count(where=mask).cast("float64").nullif(0.0)
+
+
+def _both(one: Any, other: Any) -> Any:  # noqa: ANN401
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
 
 
 def _picked(value: Any, cell: Cell, mask: Any) -> Any:  # noqa: ANN401

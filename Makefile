@@ -53,7 +53,9 @@ format: $(STAMP) ## Format the code and repair what ruff can repair
 	@$(BIN)/ruff check --fix .
 
 bench: $(STAMP) ## Measure ours beside the peers
-	@for bench in benchmarks/[a-z]*.py; do $(BIN)/python $$bench || exit 1; done
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,bench]'; \
+	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'; fi
+	@status=0; for bench in benchmarks/[a-z]*.py; do $(BIN)/python $$bench || status=1; done; exit $$status
 
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis

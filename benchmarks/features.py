@@ -188,7 +188,7 @@ def scan(given: dict[str, Any], folder: Path) -> int:
     paths = Artifact.open(given["medium"]["activity"]).paths
     columns = ("user_id", "project_id", "event_type", "skill", "hours", "occurred_at")
     listed = ", ".join(f"max({name})" for name in columns)
-    count, *_ = duckdb.execute(f"SELECT count(*), {listed} FROM read_parquet({paths!r})").fetchone()
+    [(count, *_)] = duckdb.execute(f"SELECT count(*), {listed} FROM read_parquet({paths!r})").fetchall()
     return int(count)
 
 

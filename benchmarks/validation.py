@@ -167,7 +167,7 @@ def _gx(size: str) -> Callable[[dict[str, Any], Path], bool]:
         )
         for rule in rules:
             if rule.kind == "type":
-                wanted = PANDAS_TYPES[rule.type]
+                wanted = PANDAS_TYPES[rule.type]  # type: ignore[attr-defined] # its kind says that it has one
                 expectations.append(gx.expectations.ExpectColumnValuesToBeOfType(column=rule.column, type_=wanted))
         suite = gx.ExpectationSuite(name="data", expectations=expectations)
         paths = Artifact.open(given[size]).paths

@@ -223,7 +223,7 @@ def _aws(error: BaseException) -> bool:
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= 500 or status == 429
+        return bool(status >= 500 or status == 429)
     return "Connection" in type(error).__name__ or "Timeout" in type(error).__name__
 
 

@@ -52,8 +52,8 @@ _ALL = (
     Metric(name="skipped", stage="validate", unit="rules", meaning="Rules that could not apply, e.g. to a column that "
            "is missing."),
     Metric(name="rows_validated", stage="validate", unit="rows", meaning="Rows of the judged artifact."),
-    Metric(name="rows_quarantined", stage="validate", unit="rows", meaning="Rows taken out because they break a rule of "
-           "on_failure: quarantine."),
+    Metric(name="rows_quarantined", stage="validate", unit="rows", meaning="Rows taken out because they break a rule "
+           "of on_failure: quarantine."),
     Metric(name="entities", stage="extract", unit="entities", meaning="Entities with a feature row."),
     Metric(name="features", stage="extract", unit="features", meaning="Features computed per entity."),
     Metric(name="events_read", stage="extract", unit="rows", meaning="Events of the input artifacts."),
@@ -69,10 +69,10 @@ _ALL = (
     Metric(name="events_without_time", stage="extract", unit="rows", meaning="Events without a time; not seen."),
     Metric(name="time_violations", stage="extract", unit="rows", meaning="Entities with an event from outside of a "
            "window among those counted; always 0, for anything else is refused."),
-    Metric(name="cache_hits", stage="extract", unit="artifacts", meaning="1 if an earlier result was reused, as inputs, "
-           "definition and moment were the same."),
-    Metric(name="values_imputed", stage="extract", unit="values", meaning="Nulls that a fitted value or 0 stands for in "
-           "the normalised set."),
+    Metric(name="cache_hits", stage="extract", unit="artifacts", meaning="1 if an earlier result was reused, as "
+           "inputs, definition and moment were the same."),
+    Metric(name="values_imputed", stage="extract", unit="values", meaning="Nulls that a fitted value or 0 stands for "
+           "in the normalised set."),
     Metric(name="rows_dropped", stage="extract", unit="rows", meaning="Rows left out of the normalised set for a null "
            "(handle_missing: drop)."),
     Metric(name="values_out_of_range", stage="extract", unit="values", meaning="Values beyond the least and greatest "

@@ -153,6 +153,7 @@ def test_make_bench_runs_the_benchmarks_and_not_the_harness() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(BENCHMARKS.glob("[a-z]*.py")), ids=lambda file: file.stem)
+@pytest.mark.slow
 def test_every_benchmark_runs_on_small_data(file: Path) -> None:
     """The same code as a full run; what it measures on so little means nothing, so nothing is asserted of it."""
     result = subprocess.run(

@@ -317,6 +317,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_leaves_the_old_artifact_or_the_new(place):
     """SIGKILL a process that publishes again and again: at random moments of its first publication, and after it."""
     new = publish(place, pa.table({"a": range(600_000), "b": [str(n) for n in range(600_000)]})).fingerprint

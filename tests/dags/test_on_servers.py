@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.servers import Bucket
 
-pytestmark = pytest.mark.airflow
+pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
 DAG = "user_feature_pipeline"
 USERS = (

@@ -37,7 +37,7 @@ MOMENTS = [datetime.fromisoformat(text) for text in ("2023-06-01T02:00:00+00:00"
 WINDOW = timedelta(days=60)
 DAY = timedelta(days=1)
 
-pytestmark = needs_tracker
+pytestmark = [needs_tracker, pytest.mark.slow]
 
 
 class Tracker:

@@ -347,6 +347,7 @@ def test_hostile_texts_in_expressions_and_patterns_are_only_texts(judge, result)
     assert result(verdict, "range.n").checked == 1
 
 
+@pytest.mark.slow
 def test_two_thousand_columns(judge):
     wide = {f"c{number}": pa.array([number, None]) for number in range(2000)}
     rules = {

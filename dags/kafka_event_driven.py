@@ -51,10 +51,12 @@ SOURCE = {
     "max_error_rate": 0.1,
 }
 RULES = {
-    "required_columns": ["order_id", "amount"],
-    "unique_columns": ["order_id"],
-    "range_constraints": {"amount": {"min": 0, "severity": "WARNING"}},
-    "allow_empty": True,
+    "orders": {
+        "required_columns": ["order_id", "amount"],
+        "unique_columns": ["order_id"],
+        "range_constraints": {"amount": {"min": 0, "severity": "WARNING"}},
+        "allow_empty": True,
+    },
 }
 
 

@@ -85,7 +85,6 @@ class FileReader:
                 stream = self._stream(choice.read, kind, stack)
             else:
                 stream = Stream(decode_schema(choice.schema), iter(()))
-            self._require_selected(stream)
             stream.chunks = _until_checked(stream.chunks, choice.read)
             stream.details[KEY] = self._said(choice, stream)
             yield stream
@@ -132,25 +131,34 @@ class FileReader:
         if kind == "parquet":
             from airflow_provider_mlpipe.ingestion.parquet import parquet_stream
 
-            return parquet_stream(files, model.batch_size, select=model.select, declared=self._declared())
-        if kind == "csv":
+            stream = parquet_stream(files, model.batch_size, select=model.select, declared=self._declared())
+        elif kind == "csv":
             from airflow_provider_mlpipe.ingestion.csvfiles import csv_stream
 
-            return csv_stream(files, model.csv, select=model.select, longest=model.max_record_bytes)
+            stream = csv_stream(files, model.csv, select=model.select, longest=model.max_record_bytes)
+        else:
+            return self._json_stream(files, stack, lines=kind == "jsonl")
+        self._require_selected(stream.schema.names)
+        return stream
+
+    def _json_stream(self, files: Sequence[SourceFile], stack: ExitStack, *, lines: bool) -> Stream:
+        model = self._model
         from airflow_provider_mlpipe.ingestion.detection import detected
         from airflow_provider_mlpipe.ingestion.jsonfiles import JsonReading, json_frames
         from airflow_provider_mlpipe.ingestion.records import expected_columns
 
         reading = JsonReading(
             batch_size=model.batch_size,
-            lines=kind == "jsonl",
+            lines=lines,
             flat=model.nested == "flatten",
             select=frozenset(model.select),
             longest=model.max_record_bytes,
         )
         expected = [*dict.fromkeys([*expected_columns(model), *model.select])]
         frames = json_frames(files, reading)
-        return stack.enter_context(detected(frames, expected=expected, structs=model.nested == "struct"))
+        stream = stack.enter_context(detected(frames, expected=expected, structs=model.nested == "struct"))
+        self._require_selected(sorted(reading.seen) or expected)  # without any record nothing is missing
+        return stream
 
     def _declared(self) -> dict[str, str]:
         """Return the declared types by the files' names."""
@@ -177,13 +185,14 @@ class FileReader:
             said["read"] = {file.path: file.version for file in choice.read}
             said["skipped"] = dict(choice.skipped)
             said["schema"] = encode_schema(stream.schema)
+            said["sequence"] = choice.sequence
         return said
 
-    def _require_selected(self, stream: Stream) -> None:
-        missing = [name for name in self._model.select if name not in stream.schema.names]
+    def _require_selected(self, available: Sequence[str]) -> None:
+        missing = [name for name in self._model.select if name not in available]
         if missing:
             raise SourceRejectedError.missing_columns(
-                source=self._source.name, location=self.location, missing=missing, available=list(stream.schema.names)
+                source=self._source.name, location=self.location, missing=missing, available=list(available)
             )
 
     def _dated(self, path: str, run: Run | None, as_of: datetime | None) -> str:

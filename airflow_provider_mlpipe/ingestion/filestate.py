@@ -1,8 +1,8 @@
 """Which files earlier runs have read: no state but the manifests of the artifacts that they published.
 
-Every version of a file is read by exactly one partition. A run reads what the newest published partition has not
-listed; a run that published before reads again what it read then. So a replay of an old day gives what that day gave,
-and never moves anything for the days after it.
+Every version of a file is read by exactly one partition. A run reads what the run that published last has not listed; a
+run that published before reads again what it read then. So a replay of an old day gives what that day gave, and never
+moves anything for the days after it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.artifacts import Artifact
+from airflow_provider_mlpipe.artifacts import MANIFEST, Artifact
 from airflow_provider_mlpipe.artifacts.siblings import earlier_partitions
 from airflow_provider_mlpipe.errors import ArtifactError, ArtifactNotFoundError
 
@@ -31,7 +31,7 @@ KEY = "files"
 """Where it stands in a manifest's details."""
 
 LOOK_BACK = 10
-"""Partitions that are looked at for the newest one that was published."""
+"""Partitions that are looked at for the one that published last: the newest by interval, and as many written last."""
 
 _EVER = datetime.max.replace(tzinfo=UTC)
 
@@ -45,12 +45,14 @@ class FileState:
         skipped: of those that were there and had been read before.
         schema: the source's schema, encoded as in a manifest, for a run that finds nothing new.
         partition: its name.
+        sequence: how many runs had published before, replays apart.
     """
 
     read: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     schema: str = ""
     partition: str = ""
+    sequence: int = 0
 
     @property
     def known(self) -> dict[str, str]:
@@ -66,11 +68,13 @@ class Choice:
         read: these files.
         skipped: these not, as they have been read.
         schema: that of the source the last time; empty if there was none.
+        sequence: how many runs had published before, replays apart.
     """
 
     read: list[SourceFile]
     skipped: Mapping[str, str]
     schema: str = ""
+    sequence: int = 0
 
 
 class NotAsReadError(Exception):
@@ -104,7 +108,7 @@ def chosen(files: Sequence[SourceFile], stage: Storage, run: Run) -> Choice:
     logger.info(
         "%d of %d files are new or changed since %s", len(new), len(files), earlier.partition or "the beginning"
     )
-    return Choice(new, seen, earlier.schema)
+    return Choice(new, seen, earlier.schema, earlier.sequence + 1)
 
 
 def _again(files: Sequence[SourceFile], own: FileState) -> Choice:
@@ -113,21 +117,28 @@ def _again(files: Sequence[SourceFile], own: FileState) -> Choice:
     if gone:
         raise NotAsReadError(own.partition, gone, len(own.read))
     logger.info("this run published before: it reads the same %d files again", len(own.read))
-    return Choice([there[path] for path in own.read], own.skipped, own.schema)
+    return Choice([there[path] for path in own.read], own.skipped, own.schema, own.sequence)
 
 
 def _newest(stage: Storage, run: Run) -> FileState:
-    """Return the state of the newest partition that has one.
+    """Return the state of the run that published last.
 
-    Other than with schemas, also a later one counts: what it read, an interval filled in belatedly must not read again.
+    Other than with schemas, also a later interval counts: what it read, one filled in belatedly must not read again.
     """
     bounded = run.interval is not None and not run.interval.empty
     partitions = earlier_partitions(stage, run.partition, before=_EVER if bounded else None)
-    for name in partitions[:LOOK_BACK]:
-        found = _state(stage, name)
-        if found is not None:
-            return found
-    return FileState()
+    written = _written(stage)
+    recent = sorted((name for name in partitions if name in written), key=lambda name: written[name], reverse=True)
+    found = [_state(stage, name) for name in dict.fromkeys([*recent[:LOOK_BACK], *partitions[:LOOK_BACK]])]
+    return max((state for state in found if state is not None), key=lambda state: state.sequence, default=FileState())
+
+
+def _written(stage: Storage) -> dict[str, int]:
+    """Return by partition when its manifest was written."""
+    import pyarrow.fs as pafs
+
+    infos = stage.filesystem.get_file_info(pafs.FileSelector(stage.root, allow_not_found=True, recursive=True))
+    return {info.path.split("/")[-2]: info.mtime_ns for info in infos if info.base_name == MANIFEST}
 
 
 def _state(stage: Storage, partition: str) -> FileState | None:
@@ -138,7 +149,8 @@ def _state(stage: Storage, partition: str) -> FileState | None:
     if not isinstance(details, dict) or "read" not in details:
         return None
     try:
-        return FileState(dict(details["read"]), dict(details["skipped"]), str(details["schema"]), partition)
+        read, skipped = dict(details["read"]), dict(details["skipped"])
+        return FileState(read, skipped, str(details["schema"]), partition, int(details["sequence"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"the manifest of {partition} does not say which files were read: {error}",

@@ -21,6 +21,7 @@ _MOST_DIGITS = 4_000
 """Python refuses to read longer integers, as that takes quadratic time; they stay text."""
 _LONGEST_WORD = 16
 """More characters than any literal or escape has that may be cut off."""
+_AFTER = frozenset(" \t\n\r,]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -74,7 +75,8 @@ class _Text:
     def __init__(self, stream: Any, longest: int) -> None:  # noqa: ANN401
         self._stream, self._longest = stream, longest
         self._decode = codecs.getincrementaldecoder("utf-8-sig")()
-        self._held, self._at, self._over = "", 0, False
+        self._held, self._at = "", 0
+        self._begun = self._over = False
         self._scan = json.JSONDecoder(parse_constant=_refuse).raw_decode
         self._scan_long = json.JSONDecoder(parse_constant=_refuse, parse_int=_long).raw_decode
 
@@ -100,7 +102,7 @@ class _Text:
     def value(self) -> tuple[Any, int]:
         """Return the next value and its length."""
         if self.peek() == "":
-            raise NotJsonError("it ends where a value should be" if self._at or self._over else "it is empty")
+            raise NotJsonError("it ends where a value should be" if self._begun else "it is empty")
         wanted = 0
         while True:
             found = self._parsed() if len(self._held) - self._at >= wanted or self._over else None
@@ -125,8 +127,10 @@ class _Text:
             if self._over or not cut:
                 raise NotJsonError(f"{error.msg} at character {error.pos - self._at} of the record") from None
             return None
-        # 12 may be the begin of 123, so a value is complete when something follows it.
-        return (found, end - self._at) if end < len(self._held) or self._over else None
+        # 12 may be the begin of 123 or 12.5e3, so a value is complete when something else follows it.
+        after = self._held[end : end + _LONGEST_WORD]
+        complete = self._over or len(after) == _LONGEST_WORD or after[:1] in _AFTER
+        return (found, end - self._at) if complete else None
 
     def _scanned(self) -> tuple[Any, int]:
         try:
@@ -148,7 +152,7 @@ class _Text:
         except UnicodeDecodeError as error:
             raise NotJsonError(f"not UTF-8: {error.reason}") from None
         self._held, self._at = self._held[self._at :] + text, 0
-        self._over = not block
+        self._begun, self._over = self._begun or bool(text), not block
         return bool(block)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.ingestion.failures import Unreadable
@@ -35,6 +35,7 @@ class JsonReading:
         flat: whether objects inside become columns of their own.
         select: the columns to keep; all if empty.
         longest: bytes of a line or record at most.
+        seen: the columns that were there, selected or not, once all was read.
     """
 
     batch_size: int
@@ -42,6 +43,7 @@ class JsonReading:
     flat: bool = False
     select: frozenset[str] = frozenset()
     longest: int = 64_000_000
+    seen: set[str] = field(default_factory=set)
 
 
 def json_frames(files: Sequence[SourceFile], reading: JsonReading) -> Iterator[Frame]:
@@ -134,5 +136,6 @@ def _document(file: SourceFile, reading: JsonReading) -> Iterator[Frame]:
 def _frame(records: Sequence[Any], where: Callable[[int], str], reading: JsonReading) -> Frame:
     frame = frame_of(records, where, flat=reading.flat)
     if reading.select:
+        reading.seen.update(frame.values)
         frame.values = {name: values for name, values in frame.values.items() if name in reading.select}
     return frame

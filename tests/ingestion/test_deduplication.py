@@ -7,19 +7,20 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_mlpipe.config import Deduplicate
+from airflow_provider_mlpipe.engines.duckdb import DuckDBSettings
 from airflow_provider_mlpipe.ingestion import deduplication
 from airflow_provider_mlpipe.ingestion.deduplication import Deduplicator
 from tests.ingestion.support import counts, read, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from airflow_provider_mlpipe.artifacts import Storage
 
@@ -87,3 +88,105 @@ def test_rows_are_streamed_in_slices(tmp_path: Path, root: Storage, monkeypatch:
     source = {"type": "file", "path": str(tmp_path / "t.parquet"), "batch_size": 13}
     artifact = read(source | {"deduplicate": {"keys": ["id"], "order_by": ["v"]}}, root)
     assert [row["v"] for row in sorted(rows(artifact), key=lambda row: row["v"])] == [*range(2, 100, 3), 99]
+
+
+def test_the_first_row_is_kept_if_that_is_wanted(tmp_path: Path, root: Storage) -> None:
+    table = pa.table({"id": [1, 1, 1, 2], "at": [3, 1, None, None], "v": ["late", "early", "undated", "only"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    source = {"type": "file", "path": str(tmp_path / "t.parquet")}
+    for keep, wanted in (("first", "early"), ("latest", "late")):
+        artifact = read(source | {"deduplicate": {"keys": ["id"], "order_by": ["at"], "keep": keep}}, root)
+        assert {row["v"] for row in rows(artifact)} == {wanted, "only"}
+
+
+def wide(text: str, sign: str = "") -> Decimal:
+    return Decimal(sign + "1" + "0" * 40 + text)
+
+
+NAN = float("nan")
+CLOSE = [
+    # Neighbours that a system with doubles, microseconds or 128 bits takes for the same; the second is the greater one.
+    pytest.param(pa.decimal256(60, 2), wide("1.00"), wide("2.00"), id="decimal256"),
+    pytest.param(pa.decimal256(60, 2), wide("2.00", "-"), wide("1.00", "-"), id="negative decimal256"),
+    pytest.param(pa.decimal256(60, 2), wide("1.00", "-"), Decimal("0.01"), id="decimal256 of both signs"),
+    pytest.param(pa.decimal128(38, 10), Decimal("0.0000000001"), Decimal("0.0000000002"), id="decimal128"),
+    pytest.param(pa.timestamp("ns"), 1, 2, id="nanoseconds"),
+    pytest.param(pa.timestamp("ns", "UTC"), 1, 2, id="nanoseconds UTC"),
+    pytest.param(pa.timestamp("us", "Asia/Kolkata"), -1, 1, id="microseconds zoned"),
+    pytest.param(pa.timestamp("s"), -(2**40), 2**40, id="far seconds"),
+    pytest.param(pa.time64("ns"), 1, 2, id="time ns"),
+    pytest.param(pa.duration("ns"), -1, 1, id="duration"),
+    pytest.param(pa.date32(), -(10**6), 10**6, id="far dates"),
+    pytest.param(pa.int64(), 2**53, 2**53 + 1, id="int64"),
+    pytest.param(pa.uint64(), 2**64 - 2, 2**64 - 1, id="uint64"),
+    pytest.param(pa.float64(), 1.0, 1.0000000000000002, id="double"),
+    pytest.param(pa.float64(), 1e308, NAN, id="NaN is the greatest"),
+    pytest.param(pa.float32(), 1.0, float("inf"), id="float"),
+    pytest.param(pa.large_string(), "a", "a\x00", id="NUL in text"),
+    pytest.param(pa.string(), "", "\N{COMBINING ACUTE ACCENT}", id="text"),
+    pytest.param(pa.large_binary(), b"\x00", b"\xff", id="bytes"),
+    pytest.param(pa.bool_(), False, True, id="bool"),
+    pytest.param(pa.list_(pa.int32()), [1, 2], [1, 3], id="list"),
+    pytest.param(
+        pa.struct([("a", pa.int8()), ("b", pa.string())]), {"a": 1, "b": "x"}, {"a": 1, "b": "y"}, id="struct"
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), CLOSE)
+def test_keys_and_order_are_compared_as_exactly_as_they_are_stored(kind: pa.DataType, low: Any, high: Any) -> None:
+    """As keys two neighbours stay two rows, as order the greater one wins, and what comes back is what was given."""
+    as_keys = pa.record_batch({"k": pa.array([low, high, low, None, None], kind), "n": [1, 2, 3, 4, 5]})
+    kept = pa.Table.from_batches(deduplicated(as_keys, keys=["k"], order_by=["n"]))
+    assert kept.column("n").to_pylist() == [2, 3, 4, 5]
+    given = as_keys.take(pa.array([1, 2, 3, 4]))
+    assert str(kept.to_batches()[0].column("k")) == str(given.column("k")), (
+        "NaN is not equal to itself, but its text is"
+    )
+    for values in ([low, high, None], [None, high, low]):
+        batch = pa.record_batch({"k": [1, 1, 1], "at": pa.array(values, kind)})
+        for keep, wanted in (("latest", high), ("first", low)):
+            [row] = deduplicated(batch, keys=["k"], order_by=["at"], keep=keep)
+            assert repr(row.column("at")).partition("\n")[2] == repr(pa.array([wanted], kind)).partition("\n")[2]
+
+
+def deduplicated(batch: pa.RecordBatch, **rule: Any) -> list[pa.RecordBatch]:
+    with Deduplicator(Deduplicate(**rule), batch.schema) as deduplicator:
+        deduplicator.write(batch)
+        return list(deduplicator.kept())
+
+
+def test_among_rows_of_one_key_and_time_content_decides_not_arrival() -> None:
+    """Also where the rows differ only in what DuckDB would round away."""
+    kinds = [pa.decimal256(60, 2), pa.timestamp("ns", "UTC"), pa.time64("ns")]
+    for kind, values in zip(kinds, ([wide("1.00"), wide("2.00")], [1, 2], [1, 2]), strict=True):
+        batch = pa.record_batch({"k": [1, 1], "v": pa.array(values, kind)})
+        [one] = deduplicated(batch, keys=["k"])
+        [other] = deduplicated(batch.take(pa.array([1, 0])), keys=["k"])
+        assert one.equals(other)
+
+
+def test_wide_rows_are_written_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece is bounded in bytes: a million rows of a megabyte each are never together."""
+    monkeypatch.setattr(deduplication, "BATCH_BYTES", 1_000_000)
+    schema = pa.schema([("k", pa.int64()), ("v", pa.string())])
+    with Deduplicator(Deduplicate(keys=["k"]), schema) as deduplicator:
+        for number in range(20):
+            deduplicator.write(pa.record_batch([[number % 15], ["x" * 300_000]], schema=schema))
+        pieces = [batch.num_rows for batch in deduplicator.kept()]
+    assert sum(pieces) == 15
+    assert max(pieces) <= 4
+
+
+def test_more_rows_than_memory_are_spilled() -> None:
+    """DuckDB may hold 40 MB here; the keys and positions of these rows alone are more."""
+    count, cut = 1_500_000, 150_000
+    schema = pa.schema([("k", pa.string()), ("n", pa.int64())])
+    settings_ = DuckDBSettings(memory_limit="40MB", threads=1)
+    with Deduplicator(Deduplicate(keys=["k"], order_by=["n"]), schema, settings_) as deduplicator:
+        for start in range(0, count, cut):
+            numbers = pa.array(range(start, start + cut))
+            keys = pc.binary_join_element_wise("key-of-some-length", pc.cast(pc.divide(numbers, 2), pa.string()), "-")
+            deduplicator.write(pa.record_batch([keys, numbers], schema=schema))
+        kept = pa.concat_arrays([batch.column("n") for batch in deduplicator.kept()])
+    assert kept.equals(pa.array(range(1, count, 2)))

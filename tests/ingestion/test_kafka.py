@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -432,6 +433,15 @@ def test_a_topic_is_not_read_into_a_bare_file(kafka, topic):
 
     with pytest.raises(ConfigError, match="not into a file"):
         reader_of(config.source(source(kafka, topic), "things"), Connection(), window=None, run=run("a"), as_of=None)
+
+
+@pytest.mark.parametrize(("missing", "kind"), [("confluent_kafka", "json"), ("fastavro", "avro")])
+def test_what_is_not_installed_is_named(root, monkeypatch, missing, kind):
+    monkeypatch.setitem(sys.modules, missing, None)
+    mapping = {"type": "kafka", "topic": "t", "bootstrap_servers": "b:9092", "value_format": kind}
+    mapping |= {"avro_schema": "string"} if kind == "avro" else {}
+    with pytest.raises(ConfigError, match=rf"{missing.replace('_', '-')} is not installed.*\n.*\[kafka\]"):
+        read(mapping, root)
 
 
 def test_a_lost_or_broken_index_is_made_again(kafka, topic, root: Storage):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import ConfigError, SourceUnavailableError
@@ -50,7 +51,7 @@ class KafkaReader:
         as_of: the end of the interval, instead of the run's.
 
     Raises:
-        ConfigError: nothing says where the brokers are.
+        ConfigError: nothing says where the brokers are, or the client is not installed.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class KafkaReader:
     ) -> None:
         self._source, self._model, self._run, self._as_of = source, model, run, as_of
         self._connection = connection
+        self._require_client()
         self._settings = self._properties()
         if stage is None:
             raise ConfigError.invalid(
@@ -89,6 +91,20 @@ class KafkaReader:
         if registry is not None and registry.password is not None:
             found.add(registry.password.get_secret_value())
         return frozenset(filter(None, found | self._connection.secrets))
+
+    def _require_client(self) -> None:
+        needed = {
+            "confluent_kafka": "type",
+            **({"fastavro": "value_format"} if self._model.value_format == "avro" else {}),
+        }
+        for name, key in needed.items():
+            if find_spec(name) is None:
+                raise ConfigError.invalid(
+                    where=self._source.where(key),
+                    key=key,
+                    problem=f"{name.replace('_', '-')} is not installed",
+                    hint="pip install 'airflow-provider-mlpipe[kafka]'",
+                )
 
     def _properties(self) -> dict[str, Any]:
         given = {name: value.get_secret_value() for name, value in self._model.settings.items()}

@@ -107,7 +107,7 @@ class KafkaOptions(Section):
         on_gap: messages of the plan were deleted by the topic's retention: ``fail``, or ``skip`` them and say so.
         on_recreated: the topic ends before where the last run ended, so it was deleted and made again: ``fail``, or
             ``restart`` with its oldest message.
-        settings: further properties of librdkafka, e.g. ``security.protocol``; values never appear in logs.
+        settings: further properties of librdkafka, e.g. ``security.protocol``; passwords and keys never appear in logs.
         timeout_seconds: for an answer of a broker, and for the next message of the plan.
     """
 

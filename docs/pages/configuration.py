@@ -23,8 +23,8 @@ __all__ = ["keys", "page"]
 
 FILES: dict[str, tuple[str, list[type[Section]]]] = {
     "ingestion_config.yaml": (
-        "Below `sources`, each source by its name. `type` says which of the three kinds it is.",
-        [config.DatabaseSource, config.ApiSource, config.FileSource],
+        "Below `sources`, each source by its name. `type` says of which kind it is.",
+        list(get_args(get_args(config.Source)[0])),
     ),
     "validation_config.yaml": ("At the top, each dataset by its name.", [config.DatasetRules]),
     "feature_config.yaml": (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_mlpipe import config
-from airflow_provider_mlpipe.artifacts import Artifact
+from airflow_provider_mlpipe.artifacts import Artifact, Storage
 from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError, SourceUnavailableError
 from airflow_provider_mlpipe.ingestion import Connection, ingest
 from airflow_provider_mlpipe.run import Interval, Run
@@ -23,7 +23,6 @@ from tests.servers import PASSWORD, free_ports
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_provider_mlpipe.artifacts import Storage
     from tests.broker import KafkaBroker
 
 __all__ = ["topic"]
@@ -433,6 +432,15 @@ def test_a_topic_is_not_read_into_a_bare_file(kafka, topic):
 
     with pytest.raises(ConfigError, match="not into a file"):
         reader_of(config.source(source(kafka, topic), "things"), Connection(), window=None, run=run("a"), as_of=None)
+
+
+def test_plans_and_manifests_in_a_bucket(kafka, topic, s3):
+    place = Storage(f"{s3.uri}/{topic}", s3.options)
+    kafka.produce(topic, [*values({"id": 1}), {"value": b"bad"}])
+    with pytest.raises(SourceRejectedError):
+        read(source(kafka, topic, max_error_rate=0.1), place, run("a"))
+    kafka.produce(topic, values({"id": 2}))
+    assert [ids(read(source(kafka, topic), place, run(name))) for name in ("a", "b", "a")] == [[1], [2], [1]]
 
 
 @pytest.mark.parametrize(("missing", "kind"), [("confluent_kafka", "json"), ("fastavro", "avro")])

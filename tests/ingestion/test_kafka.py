@@ -57,6 +57,26 @@ def test_a_message_is_a_row_with_everything_that_kafka_says_of_it(kafka, topic, 
     assert str(artifact.schema.field("_kafka_timestamp").type) == "timestamp[us, tz=UTC]"
 
 
+def test_nulls_unicode_many_batches_and_names_as_from_every_other_source(kafka, topic, root):
+    records = [
+        {"id": n, "name": None if n % 7 == 0 else f"Zoë 日本 🚀 {n}", "amount": n / 8, "at": f"2026-01-13 02:00:{n % 60:02}.{n:06}",
+         **{f"c{wide}": wide for wide in range(200)}}
+        for n in range(251)
+    ]  # fmt: skip
+    kafka.produce(topic, [message for n, record in enumerate(records) for message in values(record, partition=n % 4)])
+    mapping = source(kafka, topic, columns={"user_id": "id", "age": None}, required_columns=["user_id"], batch_size=50)
+    seen: list[int] = []
+    first = read(mapping, root, progress=seen.append)
+    found = sorted(first.table().to_pylist(), key=lambda row: row["user_id"])
+    assert [(row["user_id"], row["name"], row["amount"], row["c199"], row["age"]) for row in found] == [
+        (record["id"], record["name"], record["amount"], 199, None) for record in records
+    ]
+    assert [row["at"].isoformat(sep=" ") for row in found[1:]] == [record["at"] for record in records[1:]]
+    assert counts(first) == (251, 251, 0, 0)
+    assert (len(seen) > 4, seen[-1]) == (True, 251)
+    assert read({**mapping, "batch_size": 33}, root).fingerprint == first.fingerprint
+
+
 def test_what_cannot_be_read_is_quarantined_with_its_place(kafka, topic, root):
     good, bad = (
         values({"id": 1}),

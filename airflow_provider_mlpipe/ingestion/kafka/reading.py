@@ -19,7 +19,7 @@ __all__ = ["Feed", "Reading", "gone"]
 logger = logging.getLogger(__name__)
 
 AT_A_TIME = 500
-"""Messages to take at a time."""
+"""Messages to take at a time, at most."""
 BYTES_AT_A_TIME = 64_000_000
 """Rows are handed on when their values are this large, however few they are."""
 POLL_SECONDS = 0.1
@@ -103,7 +103,7 @@ class Reading:
         came = False
         while self._open:
             before = dict(self.reached)
-            for message in self._take():
+            for message in self._take(min(AT_A_TIME, rows - len(waiting))):
                 waiting.append(message)
                 weight += len(message.value() or b"")
             if len(waiting) >= rows or weight >= BYTES_AT_A_TIME:
@@ -120,9 +120,9 @@ class Reading:
         if waiting:
             yield waiting
 
-    def _take(self) -> Iterator[Any]:
+    def _take(self, count: int) -> Iterator[Any]:
         """Yield the messages of the plan among what has come, and take note of everything else."""
-        for event in self._feed.take(AT_A_TIME, POLL_SECONDS):
+        for event in self._feed.take(count, POLL_SECONDS):
             place = event.topic(), event.partition()
             if event.error() is not None:
                 self._hear(event, place)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_mlpipe.ingestion.adoption import adopt
     from airflow_provider_mlpipe.ingestion.connection import Connection
+    from airflow_provider_mlpipe.ingestion.gathering import gather
     from airflow_provider_mlpipe.ingestion.jobs import (
         APIIngestion,
         DatabaseIngestion,
@@ -31,10 +32,11 @@ __all__ = [
     "IngestionConfig",
     "IngestionMetrics",
     "adopt",
+    "gather",
     "ingest",
 ]
 
-_HOMES = {"adopt": "adoption", "Connection": "connection", "ingest": "pipeline"}
+_HOMES = {"adopt": "adoption", "Connection": "connection", "gather": "gathering", "ingest": "pipeline"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name

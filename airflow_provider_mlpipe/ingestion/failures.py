@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _HINTS = (
+    (re.compile(r"does not support SSL|certificate|SSL was required", re.IGNORECASE),
+     "Compare sslmode and the certificates of the connection with what the server offers."),
+    (re.compile(r"invalid (URI|connection) (query parameter|option)", re.IGNORECASE),
+     "The extras of the connection go to libpq by their names: correct the name, or take the extra out."),
     (re.compile(r"authentication failed|access denied|no password supplied|password|SIGNATURE|INVALID_ACCESS_KEY"
                 r"|ACCESS_DENIED|\b40[13]\b", re.IGNORECASE),
      "Check user, password or token of the connection, and what it may read."),
@@ -167,7 +171,8 @@ _AGAIN_STATES = ("08", "53", "57P", "57014", "40001", "40P01", "55P03", "58")
 """SQLSTATE prefixes: connection lost, out of resources, shutting down, cancelled, conflict, lock, system error."""
 _DENIED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|(database|role|user) .* does not exist"
-    r"|not permitted to log in|permission denied|invalid .*(option|port|uri|connection)|missing \"=\"", re.IGNORECASE
+    r"|not permitted to log in|permission denied|does not support SSL|certificate"
+    r"|invalid .*(option|port|uri|connection)|missing \"=\"", re.IGNORECASE
 )  # fmt: skip
 _POSTGRES_AGAIN = re.compile(
     r"cancel|terminat|timeout|deadlock|serialize|conflict|memory|No space|FATAL:|PANIC:", re.IGNORECASE

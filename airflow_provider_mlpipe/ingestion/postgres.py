@@ -146,18 +146,18 @@ class PostgresReader(DatabaseReader):
                 source=self._request.name, location=self.location, missing=[name], available=list(found.names)
             )
         declared = declared_type(found.field(name))
-        if declared not in _STEPS:
+        if declared not in _KEYS:
             raise ConfigError.invalid(
                 where=f"source {self._request.name!r}", key="parallel_key",
                 problem=f"column {name!r} is {declared}, which cannot be divided into ranges",
                 hint="Choose a column of whole numbers, numeric, dates or times.",
             )  # fmt: skip
         key = quote(name)
-        cast = _STEPS[declared]
-        finite = f" WHERE isfinite({key})" if cast == "" and declared != "numeric" else ""
+        cast, finite = _KEYS[declared]
+        where = finite and f" WHERE {finite.format(key=key)}"
         bounds = session.values(
             f"SELECT (low{cast} + (high{cast} - low{cast}) * number / {model.parallel})::{declared}::text "  # noqa: S608
-            f"FROM (SELECT min({key}) AS low, max({key}) AS high FROM {base}{finite}) AS ends, "
+            f"FROM (SELECT min({key}) AS low, max({key}) AS high FROM {base}{where}) AS ends, "
             f"generate_series(1, {model.parallel - 1}) AS number ORDER BY number"
         )
         known = dict.fromkeys(text for text in bounds if text not in {None, "NaN", "Infinity", "-Infinity"})
@@ -174,9 +174,11 @@ class PostgresReader(DatabaseReader):
             yield batches
 
 
-_STEPS = {"int2": "::numeric", "int4": "::numeric", "int8": "::numeric", "numeric": "", "date": "", "timestamp": "",
-          "timestamptz": ""}  # fmt: skip
-"""Types that have ranges, and what their least and greatest value are cast to so that no step overflows."""
+_WHOLE, _TIME = ("::numeric", ""), ("", "isfinite({key})")
+_KEYS = {"int2": _WHOLE, "int4": _WHOLE, "int8": _WHOLE, "numeric": ("", "{key} < 'NaN'"),
+         "date": _TIME, "timestamp": _TIME, "timestamptz": _TIME}  # fmt: skip
+"""Types that have ranges: what their ends are cast to so that no step overflows, and which values count for them. What
+lies beyond all others (NaN, an infinite time) is in the first or last range, but must not become a bound."""
 
 
 def _between(key: str, bounds: list[str]) -> list[str]:

@@ -6,10 +6,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.operators.base import MlpipeOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -41,13 +42,16 @@ class SourceIngestOperator(MlpipeOperator):
         conn_id: the Airflow connection to read by (templated): a database's, an ``http``, ``aws`` or ``kafka`` one. It
             takes the place of `connection_string` or `conn_id` in the file.
         dataset: the artifact's dataset name, instead of the file's (templated).
+        parameters: values of a query's ``:name`` (templated), beside and before those of the file; bound by the server.
+            Map over them to read in partitions: ``.partial(...).expand(parameters=[{"region": "eu"}, ...])``. What
+            comes after takes the mapped task's ``output`` as one artifact.
         kwargs: `as_of`, `artifact_root`, `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
     """
 
     template_fields: Sequence[str] = (
-        *MlpipeOperator.template_fields, "source", "config", "conn_id", "dataset",
+        *MlpipeOperator.template_fields, "source", "config", "conn_id", "dataset", "parameters",
     )  # fmt: skip
-    template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "parameters": "json"}
     ui_color = "#dbeafe"
 
     def __init__(
@@ -57,6 +61,7 @@ class SourceIngestOperator(MlpipeOperator):
         config: ConfigLike,
         conn_id: str | None = None,
         dataset: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401 - the base's arguments
     ) -> None:
         super().__init__(**kwargs)
@@ -64,6 +69,7 @@ class SourceIngestOperator(MlpipeOperator):
         self.config = config
         self.conn_id = conn_id
         self.dataset = dataset
+        self.parameters = parameters
 
     def run_stage(self, job: Job) -> str:
         """Ingest."""
@@ -72,7 +78,7 @@ class SourceIngestOperator(MlpipeOperator):
 
         source = self._configured()
         mask_secrets(source.model)
-        conn_id = self.conn_id or source.model.conn_id
+        conn_id = self.conn_id or getattr(source.model, "conn_id", None)  # a dlt resource has none
         artifact = ingest(
             source,
             root=job.root,
@@ -97,9 +103,18 @@ class SourceIngestOperator(MlpipeOperator):
         from airflow_provider_mlpipe import config
 
         found = config.source(self.find_config(self.config), self.source)
-        if not self.dataset:
-            return found
-        return replace(found, model=found.model.model_copy(update={"dataset": self.dataset}))
+        changes: dict[str, Any] = {}
+        if self.dataset:
+            changes["dataset"] = self.dataset
+        if self.parameters:
+            if getattr(found.model, "query", None) is None:
+                raise ConfigError.invalid(
+                    where=f"task {self.task_id}", key="parameters",
+                    problem=f"source {self.source!r} has no query that they could be values of",
+                    hint="Give the source a query with :name where each value goes.",
+                )  # fmt: skip
+            changes["parameters"] = {**getattr(found.model, "parameters", {}), **self.parameters}
+        return replace(found, model=found.model.model_copy(update=changes)) if changes else found
 
     def _watermark(self, source: Configured[Source], job: Job) -> Watermark | None:
         """Return where the watermark is: in the state of the task's first outlet asset, else in a file."""

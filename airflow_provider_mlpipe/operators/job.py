@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.run import Interval, Run, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Artifact, S3Options, Storage
     from airflow_provider_mlpipe.engines import DuckDBSettings
 
-    ArtifactUri = str | XComArg
-    """An artifact's address, or the output of the task that will return it."""
+    ArtifactUri = str | XComArg | Sequence[str]
+    """An artifact's address, the output of the task that will return it, or the addresses that mapped tasks return:
+    what these published counts as one artifact."""
 
 __all__ = ["Job", "as_of_of", "run_of"]
 
@@ -55,6 +57,8 @@ class Job:
         """Open an artifact that an earlier task returned; Airflow has put the URI in place of an XComArg by now."""
         from airflow_provider_mlpipe.artifacts import Artifact
 
+        if not isinstance(uri, str) and isinstance(uri, Iterable):  # Airflow's lazy sequence is no Sequence
+            return self._gathered(uri)
         return Artifact.open(str(uri), self.options)
 
     def adopt(self, uri: ArtifactUri, dataset: str) -> Artifact:
@@ -63,12 +67,20 @@ class Job:
         from airflow_provider_mlpipe.errors import ArtifactNotFoundError
         from airflow_provider_mlpipe.ingestion import adopt
 
+        if not isinstance(uri, str) and isinstance(uri, Iterable):
+            return self._gathered(uri)
         try:
             return Artifact.open(str(uri), self.options)
         except ArtifactNotFoundError:
             if not dataset:
                 raise
         return adopt(str(uri), dataset=dataset, root=self.root, run=self.run)
+
+    def _gathered(self, uris: Iterable[str | None]) -> Artifact:
+        """Return what mapped tasks published, as one; those that were skipped returned nothing."""
+        from airflow_provider_mlpipe.ingestion import gather
+
+        return gather([self.open(uri) for uri in uris if uri is not None], root=self.root, run=self.run)
 
     def push(self, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Push a small value to XCom under a key of its own."""

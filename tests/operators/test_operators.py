@@ -59,6 +59,8 @@ def story(place: Path, data: Sample) -> dict[str, Run]:
         "choices": Step("choices", "2026-01-15"),
         "outcomes": Step("outcomes", "2026-01-15"),
         "mapped": Step("mapped", "2026-01-15"),
+        "partitions": Step("partitions", "2026-01-15"),
+        "since": Step("since", "2026-01-15"),
         "no_length": Step("no_length", "2026-01-15"),
         "no_date": Step("no_length", None),
         "failures": Step("failures", "2026-01-15"),
@@ -163,6 +165,42 @@ def test_mapped_parts_are_merged_and_a_history_holds_the_same_day(story: dict[st
         "2026-01-12T02:00", "2026-01-13T02:00", "2026-01-14T02:00",
     ]  # fmt: skip
     assert compare(history, [merged]) == ()
+
+
+def test_partitions_read_by_mapped_tasks_are_one_artifact_to_what_follows(
+    story: dict[str, Run], data: Sample, place: Path
+) -> None:
+    run = story["partitions"]
+
+    assert run.states["checked"] == run.states["features"] == "success"
+    parts = [Artifact.open(run.xcom(f"people[{index}]")) for index in range(3)]
+    assert [part.manifest.partition for part in parts] == [f"{INTERVAL}-m{index:04d}" for index in range(3)]
+    together = Artifact.open(run.xcom("checked"))
+    assert together.uri == f"{place}/elsewhere/partitions/people/raw-all/{INTERVAL}"
+    assert together.manifest.rows == sum(part.manifest.rows for part in parts) == data.rows["users"]
+    assert {item.uri for item in together.manifest.inputs} == {part.uri for part in parts}
+    assert len(set(together.table()["user_id"].to_pylist())) == data.rows["users"]
+    assert not list((place / "elsewhere/partitions/people/raw-all" / INTERVAL).glob("*.parquet")), "no row is copied"
+    assert (together.verdict() or {})["passed"] is True
+    assert Artifact.open(run.xcom("features")).manifest.rows == data.rows["users"]
+
+
+def test_parameters_need_a_query(story: dict[str, Run]) -> None:
+    assert story["partitions"].states["no_query"] == "failed"
+    assert "source 'people' has no query that they could be values of" in story["partitions"].log
+
+
+def test_a_test_run_reads_the_watermark_of_the_asset_and_leaves_it(story: dict[str, Run], place: Path) -> None:
+    run = story["since"]
+    artifact = Artifact.open(run.xcom("since"))
+
+    assert run.xcom("production") == "2026-01-14T00:00:00+00:00"
+    assert artifact.manifest.details["window"][0] == "2026-01-14T00:00:00+00:00"
+    assert artifact.manifest.details["window"][1].startswith("2026-01-15")
+    assert artifact.manifest.rows > 0
+    assert run.xcom("after") == "2026-01-14T00:00:00+00:00", "`dags test` shares production's database"
+    assert "the watermark is not moved" in run.log
+    assert not (place / "airflow/mlpipe/since/raw/_watermark.json").exists()
 
 
 def test_an_interval_without_length_falls_back_to_the_logical_date_and_the_log_explains(story: dict[str, Run]) -> None:

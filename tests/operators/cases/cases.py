@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
+from airflow_provider_mlpipe.ingestion.watermark import AssetWatermark, advance
 from airflow_provider_mlpipe.operators import (
     ExtractFeaturesOperator,
     FeastMaterializeOperator,
@@ -130,10 +132,61 @@ with DAG("mapped", **DAILY):
         task_id="validate", config={"any": {"required_columns": ["user_id"]}}, dataset="any"
     ).expand(artifact=raw.output)
 
+with DAG("partitions", default_args={"artifact_root": "{{ var.value.root }}/partitions"}, **DAILY):
+    # One query in three parts by mapped tasks, which what follows takes as one artifact.
+    everybody = SourceIngestOperator.partial(
+        task_id="people",
+        source="share",
+        config={"sources": {"share": {"type": "database", "query": "SELECT * FROM users WHERE rowid % :of = :index"}}},
+        conn_id="tracker",
+        dataset="people",
+    ).expand(parameters=[{"index": index, "of": 3} for index in range(3)])
+    of_today = SourceIngestOperator(task_id="today", source="today", config={"sources": EVERYTHING}, conn_id="tracker")
+    all_of_them = ValidateOperator(
+        task_id="checked",
+        artifact=everybody.output,
+        config={"people": {"unique_columns": ["user_id"], "required_columns": ["user_id"]}},
+        dataset="people",
+    )
+    ExtractFeaturesOperator(
+        task_id="features",
+        feature_set="user_features",
+        config=FEATURES,
+        inputs={"users": everybody.output, "activity": of_today.output},
+    ).set_upstream(all_of_them)
+    SourceIngestOperator(
+        task_id="no_query", source="people", config={"sources": EVERYTHING}, conn_id="tracker", parameters={"a": 1}
+    )
+
 # A bare cron string: since Airflow 3 its intervals have no length.
 with DAG("no_length", schedule="0 2 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False):
     SourceIngestOperator(task_id="people", source="people", config={"sources": EVERYTHING}, conn_id="tracker")
     SourceIngestOperator(task_id="today", source="today", config={"sources": EVERYTHING}, conn_id="tracker", retries=2)
+
+EVENTS = Asset("events_of_the_tracker")
+SINCE = {
+    "type": "database",
+    "table": "activity",
+    "incremental": {"cursor_column": "occurred_at", "window": "watermark"},
+}
+
+with DAG("since", schedule="0 2 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False):
+
+    @task(outlets=[EVENTS])
+    def production(**context: Any) -> str:
+        """Move the watermark, as a scheduled run would."""
+        state = context["asset_state_store"][EVENTS]
+        advance(AssetWatermark(state, "mlpipe_watermark/since"), datetime(2026, 1, 14, tzinfo=UTC))
+        return str(state.get("mlpipe_watermark/since"))
+
+    @task(outlets=[EVENTS])
+    def after(**context: Any) -> str:
+        return str(context["asset_state_store"][EVENTS].get("mlpipe_watermark/since"))
+
+    reads = SourceIngestOperator(
+        task_id="since", source="since", config={"sources": {"since": SINCE}}, conn_id="tracker", outlets=[EVENTS]
+    )
+    production() >> reads >> after()
 
 with DAG("failures", default_args={"retries": 2}, **DAILY):
     SourceIngestOperator(

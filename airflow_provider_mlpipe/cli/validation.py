@@ -11,6 +11,7 @@ import typer
 from airflow_provider_mlpipe.cli.options import (
     AsOf,
     Json,
+    SparkMaster,
     common_interval,
     interval_of,
     open_artifact,
@@ -62,7 +63,10 @@ SiftRoot = Annotated[
         "the artifact, or ./artifacts.",
     ),
 ]
-Runner = Annotated[str | None, typer.Option("--runner", help="scan, or gx for stock Great Expectations on pandas.")]
+Runner = Annotated[
+    str | None,
+    typer.Option("--runner", help="scan, spark, or gx for Great Expectations on pandas; what the rules say if absent."),
+]
 JUnit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, for a CI system.")]
 Markdown = Annotated[
     Path | None, typer.Option("--markdown", metavar="FILE", help="Write a summary for a chat or a pull request.")
@@ -82,6 +86,7 @@ def validate(  # noqa: PLR0913, PLR0917 - each is an option
     root: SiftRoot = None,
     as_of: AsOf = None,
     runner: Runner = None,
+    master: SparkMaster = "",
     junit: JUnit = None,
     markdown: Markdown = None,
     data_docs: DataDocs = None,
@@ -95,6 +100,7 @@ def validate(  # noqa: PLR0913, PLR0917 - each is an option
     """
     from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe import validation
+    from airflow_provider_mlpipe.engines import SparkSettings
 
     with results(as_json=as_json) as out:
         given, named = _given(artifact), _datasets(dataset, artifact)
@@ -107,6 +113,7 @@ def validate(  # noqa: PLR0913, PLR0917 - each is an option
         others = {name: opened.open(uri, name) for name, uri in pairs(related, option="--related").items()}
         moment = instant(as_of) if as_of is not None else common_interval(artifacts.values()).end
         choices: dict[str, Any] = {"runner": runner} if runner else {}
+        choices["spark"] = SparkSettings(master=master)
         with out.progress(f"validating {', '.join(each.name for each in rules.values())}"):
             sifted = validation.sift_all(
                 artifacts, rules, as_of=moment, root=opened.root, run=opened.run, related=others, **choices

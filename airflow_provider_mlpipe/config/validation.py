@@ -82,8 +82,9 @@ class DatasetRules(Section):
         row_count: how many rows there are.
         row_count_anomaly: whether there are about as many rows as in recent runs.
         expectations: Great Expectations' core expectations by their own names and arguments.
-        engine: ``scan`` computes what all rules need in a few statements; ``gx`` runs Great Expectations as it is, on
-            pandas, which holds all rows in memory and takes ten times as long or more.
+        engine: ``scan`` computes what all rules need in a few statements; ``spark`` runs the same statements on Spark,
+            for data that outgrew one machine; ``gx`` runs Great Expectations as it is, on pandas, which holds all rows
+            in memory and takes ten times as long or more.
         allow_empty: whether a dataset without rows may pass; by default it fails, as all other rules would hold.
         on_failure: what becomes of data that breaks a rule of severity ERROR, unless the rule itself says so.
         max_quarantine_share: if more than this share of the rows would go to quarantine, nothing goes on: then it is
@@ -111,7 +112,7 @@ class DatasetRules(Section):
     row_count: RowCountForm | None = None
     row_count_anomaly: RowCountAnomalyForm = None
     expectations: list[ExpectationRule] = []
-    engine: Literal["scan", "gx"] = "scan"
+    engine: Literal["scan", "spark", "gx"] = "scan"
     allow_empty: bool = False
     on_failure: OnFailure = "block"
     max_quarantine_share: float = Field(default=0.1, gt=0, le=1)

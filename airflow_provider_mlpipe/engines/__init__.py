@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from airflow_provider_mlpipe.engines.duckdb import DuckDBEngine, DuckDBSettings, literal, quote
 from airflow_provider_mlpipe.engines.engine import Engine
-from airflow_provider_mlpipe.engines.opening import EngineSettings, open_engine, settings_named
+from airflow_provider_mlpipe.engines.opening import EngineSettings, open_engine, open_scanner, settings_named
 from airflow_provider_mlpipe.engines.refusals import Refusal, refusal
-from airflow_provider_mlpipe.engines.spark import SparkEngine, SparkSettings
+from airflow_provider_mlpipe.engines.spark import SparkEngine, SparkScanner, SparkSettings
 
 __all__ = [
     "DuckDBEngine",
@@ -19,9 +19,11 @@ __all__ = [
     "EngineSettings",
     "Refusal",
     "SparkEngine",
+    "SparkScanner",
     "SparkSettings",
     "literal",
     "open_engine",
+    "open_scanner",
     "quote",
     "refusal",
     "settings_named",

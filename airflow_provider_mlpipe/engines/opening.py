@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_provider_mlpipe.engines.duckdb import DuckDBEngine, DuckDBSettings
-from airflow_provider_mlpipe.engines.spark import SparkEngine, SparkSettings
+from airflow_provider_mlpipe.engines.spark import SparkEngine, SparkScanner, SparkSettings
 from airflow_provider_mlpipe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.engines.engine import Engine
 
-__all__ = ["EngineSettings", "open_engine", "settings_named"]
+__all__ = ["EngineSettings", "open_engine", "open_scanner", "settings_named"]
 
 EngineSettings = DuckDBSettings | SparkSettings
 """What an engine may take; its type says which engine."""
@@ -46,6 +46,17 @@ def open_engine(settings: EngineSettings | None = None) -> Iterator[Engine]:
     """Open the engine that the settings are of; DuckDB if there are none."""
     if isinstance(settings, SparkSettings):
         with SparkEngine.open(settings) as spark:
+            yield spark
+    else:
+        with DuckDBEngine.open(settings) as duckdb:
+            yield duckdb
+
+
+@contextmanager
+def open_scanner(settings: EngineSettings | None = None) -> Iterator[DuckDBEngine | SparkScanner]:
+    """Open what answers the statements of a scan, which are in DuckDB's words; DuckDB if there are no settings."""
+    if isinstance(settings, SparkSettings):
+        with SparkScanner.open(settings) as spark:
             yield spark
     else:
         with DuckDBEngine.open(settings) as duckdb:

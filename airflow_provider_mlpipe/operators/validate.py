@@ -10,7 +10,7 @@ from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.operators.base import MlpipeOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.config import ConfigLike, Configured, DatasetRules
@@ -57,14 +57,22 @@ class ValidateOperator(MlpipeOperator):
         related: other artifacts that rules refer to, by the name that the rules give them (templated).
         fail_task: whether a failed ERROR rule fails the task (templated). If not, the verdict still says that the data
             did not pass, and `FeastMaterializeOperator` still refuses to put features of it online.
-        runner: ``scan``, or ``gx`` for stock Great Expectations on pandas; what the rules say if absent.
+        runner: ``scan``, ``spark``, or ``gx`` for stock Great Expectations on pandas (templated); what the rules say
+            if absent.
+        spark: which Spark, where ``[mlpipe] spark_...`` does not say it: ``master``, ``memory``, ``conf``, ``scratch``
+            (templated).
         kwargs: `as_of`, `artifact_root`, `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
     """
 
     template_fields: Sequence[str] = (
-        *MlpipeOperator.template_fields, "artifact", "config", "dataset", "related", "fail_task"
+        *MlpipeOperator.template_fields, "artifact", "config", "dataset", "related", "fail_task", "runner", "spark"
     )  # fmt: skip
-    template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "artifact": "json", "related": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "config": "yaml",
+        "artifact": "json",
+        "related": "json",
+        "spark": "json",
+    }
     ui_color = "#fef3c7"
 
     def __init__(
@@ -76,6 +84,7 @@ class ValidateOperator(MlpipeOperator):
         related: Mapping[str, ArtifactUri] | None = None,
         fail_task: bool | str = True,
         runner: str | None = None,
+        spark: Mapping[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401 - the base's arguments
     ) -> None:
         super().__init__(**kwargs)
@@ -85,6 +94,7 @@ class ValidateOperator(MlpipeOperator):
         self.related = related
         self.fail_task = fail_task
         self.runner = runner
+        self.spark = spark
 
     def run_stage(self, job: Job) -> str | dict[str, str]:
         """Validate all, then fail for all that may not pass."""
@@ -99,7 +109,13 @@ class ValidateOperator(MlpipeOperator):
             raise self._wrong("artifact", f"{reserved[0]!r} is an XCom key of its own: choose another name")
         artifacts, rules = self._opened(given, job)
         sifted = sift_all(
-            artifacts, rules, as_of=job.as_of, root=job.root, run=job.run, engine=job.engine, **self._choices(job)
+            artifacts,
+            rules,
+            as_of=job.as_of,
+            root=job.root,
+            run=job.run,
+            engine=job.engine,
+            **self._choices(job, rules.values()),
         )
         self._push(sifted, job, several=several)
         for name, sifting in sifted.items():
@@ -127,9 +143,13 @@ class ValidateOperator(MlpipeOperator):
             rules[name] = config.dataset_rules(found, named or artifacts[name].manifest.dataset)
         return artifacts, rules
 
-    def _choices(self, job: Job) -> dict[str, Any]:
+    def _choices(self, job: Job, rules: Iterable[Configured[DatasetRules]]) -> dict[str, Any]:
+        from airflow_provider_mlpipe.hooks import settings
+
         related = {name: job.adopt(uri, name) for name, uri in (self.related or {}).items()}
         choices: dict[str, Any] = {"related": related} if related else {}
+        if "spark" in {self.runner, *(each.model.engine for each in rules)}:
+            choices["spark"] = settings.spark(self.spark, job.options)
         return choices | ({"runner": self.runner} if self.runner else {})
 
     def _push(self, sifted: Mapping[str, Sifting], job: Job, *, several: bool) -> None:

@@ -263,7 +263,7 @@ class _Bad:
 
 def _bad_rows(frame: Frame, artifact: Artifact, breaking: Sequence[Breaking]) -> pa.RecordBatchReader:
     """Return the positions of the rows that break a rule, sorted, with one boolean column per rule."""
-    connection = frame.engine.connection
+    connection = frame.embedded.connection
     connection.register(_STREAM, _stream(artifact))
     parameters = [value for _, (_, values) in breaking for value in values]
     flags = ", ".join(f"coalesce(({sql}), false) AS b{place}" for place, (_, (sql, _)) in enumerate(breaking))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.engines import quote
+from airflow_provider_mlpipe.engines import SparkScanner, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,11 +75,11 @@ class Frame:
         schema: the Arrow schema.
         rows: how many.
         artifact: where the rows come from; its footers spare a scan. None for a table in memory.
-        types: DuckDB's type by column.
+        types: DuckDB's type by column; nothing for a column that the engine cannot hold.
         related: other datasets by name.
     """
 
-    engine: DuckDBEngine
+    engine: DuckDBEngine | SparkScanner
     schema: pa.Schema
     rows: int
     artifact: Artifact | None = None
@@ -88,7 +88,7 @@ class Frame:
 
     @classmethod
     def of_artifact(
-        cls, engine: DuckDBEngine, artifact: Artifact, related: Mapping[str, Artifact] | None = None
+        cls, engine: DuckDBEngine | SparkScanner, artifact: Artifact, related: Mapping[str, Artifact] | None = None
     ) -> Frame:
         """Make the rows of an artifact readable, and those of the datasets that its rules refer to."""
         engine.view(_GIVEN, artifact)
@@ -113,6 +113,21 @@ class Frame:
     def sql(self, name: str) -> str:
         """Return how SQL addresses a column."""
         return f"c{self.names[name]}"
+
+    @property
+    def distributed(self) -> bool:
+        """Whether the rows are where this process should not fetch them from."""
+        return isinstance(self.engine, SparkScanner)
+
+    @property
+    def embedded(self) -> DuckDBEngine:
+        """The engine, where rows are fetched and not only counted: that only one in this process may be asked for."""
+        assert not isinstance(self.engine, SparkScanner)  # noqa: S101 - who asks looks at `distributed` first
+        return self.engine
+
+    def holds(self, name: str) -> bool:
+        """Whether the engine has a type for a column."""
+        return bool(self.duckdb_type(name))
 
     def duckdb_type(self, name: str) -> str:
         """Return DuckDB's type of a column."""
@@ -149,7 +164,7 @@ class Frame:
         import numpy as np
 
         sql = f"SELECT {expression} AS found FROM {RELATION} WHERE {condition}"  # noqa: S608
-        reader = self.engine.connection.sql(sql, params=parameters or None).to_arrow_reader(ROWS_AT_A_TIME)
+        reader = self.embedded.connection.sql(sql, params=parameters or None).to_arrow_reader(ROWS_AT_A_TIME)
         found = np.empty(self.rows, dtype=reader.schema.field(0).type.to_pandas_dtype())
         filled = 0
         for batch in reader:
@@ -162,7 +177,7 @@ class Frame:
         return self.engine.rows(sql.replace("{rows}", RELATION), parameters)
 
 
-def _relate(engine: DuckDBEngine, place: int, artifact: Artifact) -> Related:
+def _relate(engine: DuckDBEngine | SparkScanner, place: int, artifact: Artifact) -> Related:
     """Make the rows of another dataset readable."""
     given, relation = f"related_{place}_as_given", f"related_{place}"
     engine.view(given, artifact)
@@ -186,7 +201,7 @@ def _is_wide(artifact: Artifact) -> bool:
 
 
 def _address(
-    engine: DuckDBEngine,
+    engine: DuckDBEngine | SparkScanner,
     schema: pa.Schema,
     given: str = _GIVEN,
     positioned: str = _POSITIONED,
@@ -208,6 +223,8 @@ def _address(
         relation: what to call what rules see.
         keep: whether to read the rows once and for all.
     """
+    if isinstance(engine, SparkScanner):
+        return engine.number(given, relation, schema)
     engine.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
     positions = ", ".join(f"g{position}" for position in range(len(schema)))
     engine.connection.execute(

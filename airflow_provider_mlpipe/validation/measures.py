@@ -73,13 +73,12 @@ def measure(frame: Frame, wanted: Mapping[Name, Measure], at_a_time: int = MEASU
 
 def _together(frame: Frame, wanted: Mapping[Name, Measure]) -> dict[Name, Any]:
     """Measure in one statement; if the engine refuses it, in halves, so that one does not spoil the others."""
-    import duckdb
-
     try:
         row = frame.row([sql for sql, _ in wanted.values()], [each for _, given in wanted.values() for each in given])
-    except duckdb.Error as error:
+    except Exception as error:  # noqa: BLE001 - what is not the engine's is raised again
+        said = refusal(error)
         if len(wanted) == 1:
-            return dict.fromkeys(wanted, Refused(refusal(error)))
+            return dict.fromkeys(wanted, Refused(said))
         names = list(wanted)
         middle = len(names) // 2
         halves = ({name: wanted[name] for name in some} for some in (names[:middle], names[middle:]))

@@ -126,7 +126,9 @@ def completed(
 
 
 def _expressions(frame: Frame, column: ColumnProfile, is_key: bool = False) -> Iterator[tuple[str, str]]:  # noqa: FBT001, FBT002
-    """Yield the field and the aggregate of each fact that is still unknown."""
+    """Yield the field and the aggregate of each fact that is still unknown and can be known."""
+    if not frame.holds(column.name):
+        return
     place = frame.sql(column.name)
     if column.nulls is None:
         yield "nulls", f"count(*) FILTER (WHERE {frame.is_null(column.name)})"

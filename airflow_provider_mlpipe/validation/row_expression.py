@@ -207,7 +207,7 @@ def _check_parts(node: Any, kind: str) -> None:  # noqa: ANN401
             raise _clock(node.name)
     elif kind in {"Cast", "TryCast"}:
         target = node.to.this.name if hasattr(node.to.this, "name") else str(node.to.this)
-        if target not in _TYPES:
+        if target.replace("TIMESTAMPNTZ", "TIMESTAMP") not in _TYPES:  # as sqlglot calls DuckDB's TIMESTAMP
             raise _NotAllowedError(f"a cast to {_sql(node.to)} is not allowed", f"Types: {', '.join(sorted(_TYPES))}.")
     elif kind == "In" and node.args.get("query") is not None:
         raise _refusal(node.args["query"], "Subquery")

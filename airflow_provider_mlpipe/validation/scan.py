@@ -76,15 +76,14 @@ class Scan:
 
     def _find(self, rule: Rule, measured: dict[str, Any]) -> Finding:
         """Return the finding of a rule; what the engine refuses to compute is a finding, too."""
-        import duckdb
-
         if refused := _refused(measured):
             return Finding(problem=str(refused[0]))
         try:
             return rule.find(self._subject, measured)
-        except duckdb.Error as error:
+        except Exception as error:
+            said = refusal(error)
             logger.debug("rule %s could not run", rule.rule_id, exc_info=True)
-            return Finding(problem=refusal(error))
+            return Finding(problem=said)
 
 
 def _measure(

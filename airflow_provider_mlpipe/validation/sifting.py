@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from airflow_provider_mlpipe.artifacts import Storage
 from airflow_provider_mlpipe.artifacts.artifact import REPORT, VERDICT
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact
     from airflow_provider_mlpipe.config import Configured, DatasetRules
-    from airflow_provider_mlpipe.engines import DuckDBSettings
+    from airflow_provider_mlpipe.engines import DuckDBSettings, SparkSettings
     from airflow_provider_mlpipe.validation.division import Breaking
+    from airflow_provider_mlpipe.validation.stage import Runner
     from airflow_provider_mlpipe.validation.verdict import RuleResult, Verdict
 
 __all__ = ["Sifting", "raise_if_any_blocked", "sift", "sift_all"]
@@ -107,7 +108,7 @@ class Sifting:
         return f"Before that {taken} went to quarantine: {where}"
 
 
-def sift(
+def sift(  # noqa: PLR0913 - what a stage takes, and which Spark
     artifact: Artifact,
     rules: Configured[DatasetRules],
     *,
@@ -116,11 +117,13 @@ def sift(
     run: Run | None = None,
     engine: DuckDBSettings | None = None,
     related: Mapping[str, Artifact] | None = None,
-    runner: Literal["scan", "gx"] | None = None,
+    spark: SparkSettings | None = None,
+    runner: Runner | None = None,
 ) -> Sifting:
     """Judge `artifact`, divide it where its rules say so, and judge what is left.
 
-    Nothing is divided if any failed rule blocks anyway: then the data has to be repaired first.
+    Nothing is divided if any failed rule blocks anyway: then the data has to be repaired first. Dividing is DuckDB's
+    work, also of what Spark judged: it reads and writes every row in its order, and holds few of them.
 
     Args:
         artifact: the rows.
@@ -130,13 +133,14 @@ def sift(
         run: who does it.
         engine: what the computation may take.
         related: other datasets by name, to which rules of this one refer (``references``).
-        runner: ``scan``, or ``gx`` for stock Great Expectations on pandas; what the rules say if None.
+        spark: which Spark, where `runner` or the rules say ``spark``.
+        runner: ``scan``, ``spark``, or ``gx`` for stock Great Expectations on pandas; what the rules say if None.
 
     Raises:
         ConfigError: a rule that no data could make sense of.
         ArtifactError: the data cannot be read, or something cannot be written.
     """
-    first = validate(artifact, rules, as_of=as_of, engine=engine, related=related, runner=runner)
+    first = validate(artifact, rules, as_of=as_of, engine=engine, related=related, spark=spark, runner=runner)
     wanted = [result for result in first.results if result.status == "failed" and result.on_failure == "quarantine"]
     counts = Metrics(**first.counts, rows_quarantined=0)
     if not wanted:
@@ -153,13 +157,13 @@ def sift(
             )
         except TooManyError as error:
             return Sifting(first=first, counts=counts, refusal=_too_many(error.rows, artifact, rules))
-    clean = validate(division.clean, rules, as_of=as_of, engine=engine, related=related, runner=runner)
+    clean = validate(division.clean, rules, as_of=as_of, engine=engine, related=related, spark=spark, runner=runner)
     _tell(first, division, clean)
     counts["rows_quarantined"] = division.rows
     return Sifting(first=first, clean=clean, division=division, counts=counts)
 
 
-def sift_all(
+def sift_all(  # noqa: PLR0913 - what a stage takes, and which Spark
     artifacts: Mapping[str, Artifact],
     rules: Mapping[str, Configured[DatasetRules]],
     *,
@@ -168,7 +172,8 @@ def sift_all(
     run: Run | None = None,
     engine: DuckDBSettings | None = None,
     related: Mapping[str, Artifact] | None = None,
-    runner: Literal["scan", "gx"] | None = None,
+    spark: SparkSettings | None = None,
+    runner: Runner | None = None,
 ) -> dict[str, Sifting]:
     """Sift several artifacts, each by the rules of its name, in the order given, and each to the end.
 
@@ -183,15 +188,17 @@ def sift_all(
         run: who does it.
         engine: what the computation may take.
         related: other artifacts that rules refer to, by name.
-        runner: ``scan``, or ``gx`` for stock Great Expectations on pandas; what the rules say if None.
+        spark: which Spark, where `runner` or the rules say ``spark``.
+        runner: ``scan``, ``spark``, or ``gx`` for stock Great Expectations on pandas; what the rules say if None.
     """
     known = {**(related or {}), **artifacts}
     sifted: dict[str, Sifting] = {}
     for name, artifact in artifacts.items():
         others = {other: found for other, found in known.items() if other != name}
         sifted[name] = sift(
-            artifact, rules[name], as_of=as_of, root=root, run=run, engine=engine, related=others, runner=runner
-        )
+            artifact, rules[name],
+            as_of=as_of, root=root, run=run, engine=engine, related=others, spark=spark, runner=runner,
+        )  # fmt: skip
         if sifted[name].passed:
             known[name] = sifted[name].artifact
     return sifted

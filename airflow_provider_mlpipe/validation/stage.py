@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import shlex
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from airflow_provider_mlpipe import engines
 from airflow_provider_mlpipe.artifacts.artifact import REPORT, SUITE, VERDICT
 from airflow_provider_mlpipe.artifacts.storage import join
-from airflow_provider_mlpipe.engines import DuckDBEngine
-from airflow_provider_mlpipe.errors import ArtifactError, ConfigError, MlpipeError, redact
+from airflow_provider_mlpipe.engines import SparkSettings, open_scanner
+from airflow_provider_mlpipe.errors import ArtifactError, ConfigError, EngineUnavailableError, MlpipeError, redact
 from airflow_provider_mlpipe.observability import Metrics, Stopwatch
 from airflow_provider_mlpipe.reporting import render
 from airflow_provider_mlpipe.run import instant
@@ -37,11 +38,15 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.profile import ColumnProfile
     from airflow_provider_mlpipe.validation.rules import Rule
 
-__all__ = ["count_results", "judge_frame", "validate"]
+__all__ = ["Runner", "count_results", "judge_frame", "runner_of", "validate"]
 
 logger = logging.getLogger(__name__)
 
 ENGINE = "duckdb"
+ENGINES = {"spark": "spark"}
+"""What computes, if not DuckDB, by runner."""
+
+Runner = Literal["scan", "spark", "gx"]
 
 
 def validate(
@@ -51,7 +56,8 @@ def validate(
     as_of: datetime,
     engine: DuckDBSettings | None = None,
     related: Mapping[str, Artifact] | None = None,
-    runner: Literal["scan", "gx"] | None = None,
+    spark: SparkSettings | None = None,
+    runner: Runner | None = None,
 ) -> Verdict:
     """Judge `artifact` and write suite, report and verdict beside its data, the verdict last.
 
@@ -63,7 +69,9 @@ def validate(
         as_of: the instant that freshness is measured against: the end of the run's data interval.
         engine: what the computation may take.
         related: other datasets by name, to which rules of this one refer (``references``).
-        runner: ``scan``, or ``gx`` for stock Great Expectations on pandas; what the rules say (`engine`) if None.
+        spark: which Spark, where `runner` or the rules say ``spark``.
+        runner: ``scan``, ``spark`` for the same scan on Spark, or ``gx`` for stock Great Expectations on pandas; what
+            the rules say (`engine`) if None.
 
     Raises:
         ConfigError: a rule that no data could make sense of.
@@ -77,10 +85,11 @@ def validate(
     )
     listed = discreet((rule.bound(surroundings) for rule in rules_of(rules, as_of)), rules.model.sensitive)
     masking = Masking.of(rules, listed, artifact.schema.names)
-    with DuckDBEngine.open(engine) as opened:
+    chosen = runner_of(rules, runner)
+    with open_scanner((spark or SparkSettings()) if chosen == "spark" else engine) as opened:
         try:
             frame = Frame.of_artifact(opened, artifact, related)
-            judgement, scan = judge_frame(frame, listed, rules.name, on_pandas=_on_pandas(frame, rules, runner))
+            judgement, scan = judge_frame(frame, listed, rules.name, on_pandas=_on_pandas(frame, rules, chosen))
         except Exception as error:  # noqa: BLE001 - what is none of ours is raised as it is
             raise _mapped(error, artifact, masking) from (None if rules.model.sensitive else error)
     results = in_report_order(masking.results(judgement.results))
@@ -89,6 +98,7 @@ def validate(
     report = join(artifact.uri, REPORT)
     verdict = Verdict(artifact=artifact, dataset=rules.name, results=results, counts=counts, report=report)
     summary = _summary(verdict, rules, as_of, listed, scan.columns.values(), masking)
+    summary["engine"] = ENGINES.get(chosen, ENGINE)
     summary |= illustration(artifact, results, as_of=as_of, sensitive=rules.model.sensitive, columns=scan.columns)
     artifact.write_beside(SUITE, as_json(masking.suite(judgement.suite)))
     artifact.write_beside(REPORT, render(summary).encode())
@@ -113,13 +123,26 @@ def count_results(results: Iterable[RuleResult], rows: int) -> Metrics:
     )
 
 
-def _on_pandas(frame: Frame, rules: Configured[DatasetRules], runner: str | None) -> bool:
+def runner_of(rules: Configured[DatasetRules], given: str | None = None) -> Runner:
+    """Return what is to judge: what is given, else what the rules say.
+
+    Raises:
+        ConfigError: there is no such runner.
+    """
+    wanted = given or rules.model.engine
+    known: tuple[Runner, ...] = get_args(Runner)
+    if wanted not in known:
+        raise ConfigError.unknown_name(where="runner", kind="runner", name=wanted, known=known)
+    return next(each for each in known if each == wanted)
+
+
+def _on_pandas(frame: Frame, rules: Configured[DatasetRules], runner: Runner) -> bool:
     """Whether stock Great Expectations is to have its say.
 
     Raises:
         ConfigError: it is, but the rows are too many.
     """
-    wanted = (runner or rules.model.engine) == "gx"
+    wanted = runner == "gx"
     if wanted and (problem := excess(frame.rows, len(frame.names))):
         raise ConfigError.invalid(
             where=rules.where("engine"), key="engine", problem=problem, value="gx", hint="Write engine: scan."
@@ -195,12 +218,13 @@ def _command(verdict: Verdict, rules: Configured[DatasetRules], as_of: datetime)
 
 def _mapped(error: Exception, artifact: Artifact, masking: Masking) -> Exception:
     """Return an exception of ours for what the engine or the storage raised."""
-    import duckdb
-
-    if isinstance(error, MlpipeError) or not isinstance(error, (duckdb.Error, OSError, ValueError)):
+    found = engines.refusal(error)
+    if isinstance(error, MlpipeError) or (found is None and not isinstance(error, (OSError, ValueError))):
         return error
+    if found is not None and found.lost:
+        return EngineUnavailableError.unreachable(engine="spark", location="", problem=found.problem)
     artifact.check_parts()  # says it better if the data was replaced or damaged meanwhile
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if found is not None and found.out_of_memory:
         return ConfigError.invalid(
             where="engine", key="memory_limit", problem="too little to scan the data", hint="Raise memory_limit."
         )

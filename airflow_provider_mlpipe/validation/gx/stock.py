@@ -32,6 +32,11 @@ logger = logging.getLogger(__name__)
 MAX_VALUES = 50_000_000
 """How many values (rows times columns) may be held as a pandas frame: 3 to 6 GB of memory while GX works on them."""
 
+_ON_SPARK = (
+    "Great Expectations runs it on pandas, for which engine: spark does not fetch the rows. State it with a rule of "
+    "ours, or judge with engine: scan"
+)
+
 
 def excess(rows: int, columns: int) -> str:
     """Return why so many values are too many for pandas, as a clause, or nothing."""
@@ -58,7 +63,7 @@ def find_on_pandas(
 
     from airflow_provider_mlpipe.validation.suite import expectation_of
 
-    if problem := excess(frame.rows, len(names)):
+    if problem := _ON_SPARK if frame.distributed else excess(frame.rows, len(names)):
         return {rule.rule_id: Finding(problem=problem) for rule in rules}
     table, found = _table(frame, names, selected), {}
     for nullable in (True, False):
@@ -140,7 +145,7 @@ def _table(frame: Frame, names: Sequence[str], selected: Condition | None) -> pa
 
     where, parameters = selected or ("true", [])
     columns = ", ".join(frame.sql(name) for name in names)
-    connection = frame.engine.connection
+    connection = frame.embedded.connection
     connection.execute("SET preserve_insertion_order = true")
     try:
         query = f"SELECT {columns or '1'} FROM {RELATION} WHERE {where}"  # noqa: S608

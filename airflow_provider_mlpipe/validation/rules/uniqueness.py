@@ -114,7 +114,7 @@ class Unique(RowRule):
 
 def _hashed(frame: Frame, expression: str, counted: str, parameters: list[Any]) -> tuple[int, int]:
     """Return how many rows count, and how many different hashes they have."""
-    if frame.rows <= MAX_SORTED:
+    if frame.rows <= MAX_SORTED and not frame.distributed:
         hashes = frame.numbers(expression, counted, parameters)
         hashes.sort()
         return len(hashes), len(hashes) - int((hashes[1:] == hashes[:-1]).sum())

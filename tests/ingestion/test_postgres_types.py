@@ -74,6 +74,40 @@ def test_both_ways_give_the_exact_value(
     assert counts(artifact) == (len(wanted), len(wanted), 0, 0)
 
 
+@pytest.fixture(scope="module")
+def postgres_with_types(postgres: str) -> str:
+    """The server with an enum, a composite type, and domains over types of every way."""
+    execute(
+        postgres,
+        "CREATE TYPE mood_of_the_test AS ENUM ('fine', 'not')",
+        "CREATE TYPE pair_of_the_test AS (a int, b text)",
+        "CREATE DOMAIN positive_of_the_test AS int CHECK (value > 0)",
+        "CREATE DOMAIN amount_of_the_test AS numeric(10, 2)",
+        "CREATE DOMAIN list_of_the_test AS int[]",
+        "CREATE DOMAIN moment_of_the_test AS timestamptz",
+    )
+    return postgres
+
+
+@pytest.mark.parametrize(("declared", "literal"), [("hstore", "a=>1, b=>NULL"), ("citext", "Äb")])
+def test_types_of_extensions(postgres: str, root: Storage, declared: str, literal: str) -> None:
+    try:
+        execute(postgres, f"CREATE EXTENSION IF NOT EXISTS {declared}")
+    except (psycopg.errors.UndefinedFile, psycopg.errors.FeatureNotSupported):
+        pytest.skip(f"{declared} is not installed (Debian: part of the postgresql package)")
+    artifact = ingest(postgres, root, declared, [f"'{literal}'", "NULL"])
+    wanted = '"a"=>"1", "b"=>NULL' if declared == "hstore" else literal
+    assert [row["v"] for row in rows(artifact)] == [wanted, None]
+    assert str(artifact.schema.field("v").type) == "string"
+
+
+@pytest.mark.parametrize("declared", ["real", "double precision"])
+def test_floats_that_are_no_numbers(postgres: str, root: Storage, way: str, declared: str) -> None:
+    artifact = ingest(postgres, root, declared, ["'NaN'", "'Infinity'", "'-Infinity'", "NULL", "'-0'"])
+    found = [row["v"] for row in sorted(rows(artifact), key=lambda row: row["id"])]
+    assert [str(value) for value in found] == ["nan", "inf", "-inf", "None", "-0.0"]
+
+
 @pytest.mark.parametrize(
     ("declared", "kind", "literal", "wanted"),
     [
@@ -91,17 +125,52 @@ def test_both_ways_give_the_exact_value(
         ("numeric(3,-2)", "string", "12345", "12300"),
         ("mood_of_the_test", "string", "'fine'", "fine"),
         ("positive_of_the_test", "int32", "3", 3),
+        ("amount_of_the_test", "decimal128(10, 2)", "1.5", Decimal("1.50")),
+        ("list_of_the_test", "string", "'{1,2}'", "[1,2]"),
+        ("moment_of_the_test", "timestamp[us, tz=UTC]", "'2026-01-01 01:00+01'", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("pair_of_the_test", "string", "ROW(1, 'x,y')", '(1,"x,y")'),
+        ("pair_of_the_test[]", "string", "ARRAY[ROW(1, 'x')::pair_of_the_test]", '[{"a":1,"b":"x"}]'),
+        ("numeric", "string", "'Infinity'", "Infinity"),
+        ("numeric(5,8)", "string", "0.00012345", "0.00012345"),
+        ("time(3)", "time64[us]", "'10:00:00.1239'", time(10, 0, 0, 124000)),
+        ("timetz", "string", "'24:00:00+00'", "24:00:00+00"),
+        ("interval", "string", "'-1 mon 2 days 03:04:05.6'", "-1 mons +2 days 03:04:05.6"),
+        ("interval[]", "string", "ARRAY[interval '1 day']", '["1 day"]'),
+        ('"char"', "string", "'a'", "a"),
+        ("name", "string", "'x'", "x"),
+        ("varbit", "string", "B'10110'", "10110"),
+        ("cidr", "string", "'10.0.0.0/8'", "10.0.0.0/8"),
+        ("macaddr", "string", "'08:00:2B:01:02:03'", "08:00:2b:01:02:03"),
+        ("macaddr8", "string", "'08:00:2b:01:02:03:04:05'", "08:00:2b:01:02:03:04:05"),
+        ("numrange", "string", "'[1.10,2)'", "[1.10,2)"),
+        ("tstzrange", "string", "'[2026-01-01Z,infinity)'", '["2026-01-01 00:00:00+00",infinity)'),
+        ("int4multirange", "string", "'{[1,3),[5,6)}'", "{[1,3),[5,6)}"),
+        ("xml", "string", "'<a>1</a>'", "<a>1</a>"),
+        ("tsvector", "string", "'a:1 b'", "'a':1 'b'"),
+        ("tsquery", "string", "'a & b'", "'a' & 'b'"),
+        ("point", "string", "'(1,0.1)'", "(1,0.1)"),
+        ("line", "string", "'{1,2,3}'", "{1,2,3}"),
+        ("lseg", "string", "'[(1,2),(3,4)]'", "[(1,2),(3,4)]"),
+        ("box", "string", "'(3,4),(1,2)'", "(3,4),(1,2)"),
+        ("path", "string", "'[(1,2),(3,4)]'", "[(1,2),(3,4)]"),
+        ("polygon", "string", "'((1,2),(3,4))'", "((1,2),(3,4))"),
+        ("circle", "string", "'<(1,2),3>'", "<(1,2),3>"),
+        ("pg_lsn", "string", "'16/B374D848'", "16/B374D848"),
+        ("regclass", "string", "'pg_class'", "pg_class"),
+        ("float8[]", "string", "'{NaN,0.1,-Infinity}'", '["NaN",0.1,"-Infinity"]'),
+        ("numeric[]", "string", "'{1.10,NaN}'", '[1.10,"NaN"]'),
+        ("json[]", "string", """ARRAY['{"a":  1.00}'::json]""", '[{"a":  1.00}]'),
+        ("bytea[]", "string", r"ARRAY['\x00ff'::bytea]", r'["\\x00ff"]'),
+        ("timestamptz[]", "string", "'{2026-01-01Z,infinity}'", '["2026-01-01T00:00:00+00:00","infinity"]'),
+        ("text[]", "string", """'{{a,NULL},{"x,y",é}}'""", '[["a",null],["x,y","é"]]'),
+        ("int[]", "string", "'{}'", "[]"),
+        ("int[]", "string", "'[0:1]={1,2}'", "[1,2]"),  # documented: where an array begins to count is not kept
     ],
 )
 def test_adbc_leaves_no_type_to_the_drivers_taste(
-    postgres: str, root: Storage, declared: str, kind: str, literal: str, wanted: Any
+    postgres_with_types: str, root: Storage, declared: str, kind: str, literal: str, wanted: Any
 ) -> None:
-    execute(
-        postgres,
-        "DO $$ BEGIN CREATE TYPE mood_of_the_test AS ENUM ('fine', 'not'); EXCEPTION WHEN duplicate_object THEN NULL; END $$",
-        "DO $$ BEGIN CREATE DOMAIN positive_of_the_test AS int CHECK (value > 0); EXCEPTION WHEN duplicate_object THEN NULL; END $$",
-    )  # fmt: skip
-    artifact = ingest(postgres, root, declared, [literal])
+    artifact = ingest(postgres_with_types, root, declared, [literal])
     assert str(artifact.schema.field("v").type) == kind
     assert rows(artifact) == [{"id": 0, "v": wanted}]
 
@@ -113,6 +182,10 @@ def test_adbc_leaves_no_type_to_the_drivers_taste(
         ("timestamptz", "'-infinity'", "v: an infinite time, or one outside the years 1 to 9999"),
         ("date", "'infinity'", "v: an infinite time, or one outside the years 1 to 9999"),
         ("date", "'0044-03-15 BC'", "v: an infinite time, or one outside the years 1 to 9999"),
+        ("date", "'5874897-12-31'", "v: an infinite time, or one outside the years 1 to 9999"),
+        ("timestamp", "'0044-03-15 12:00 BC'", "v: an infinite time, or one outside the years 1 to 9999"),
+        ("timestamptz", "'294276-12-31 23:59Z'", "v: an infinite time, or one outside the years 1 to 9999"),
+        ("time", "'24:00:00'", "v: 24:00:00 is no time of a day"),
         ("numeric(10,2)", "'NaN'", "v: nan does not fit as decimal128(10, 2)"),
     ],
 )

@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.ingestion.stream import Chunk, Rejected
+from airflow_provider_mlpipe.ingestion.vectors import array_of, vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +92,7 @@ def convert(columns: Sequence[ColumnType], values: Mapping[str, Sequence[Any]], 
     batch = pa.RecordBatch.from_arrays(arrays, schema=schema_of(columns)) if columns else _empty(rows)
     if not bad:
         return Chunk(batch)
-    keep = pa.array([position not in bad for position in range(rows)])
+    keep = array_of([position not in bad for position in range(rows)], pa.bool_())
     rejected = tuple(
         Rejected(reason, {name: column[position] for name, column in values.items()})
         for position, reason in sorted(bad.items())
@@ -111,7 +112,8 @@ def _together(kind: pa.DataType, values: Sequence[Any]) -> pa.Array | None:
 
     failures = (pa.ArrowException, OverflowError, ValueError, TypeError)
     try:
-        array = pa.array(values)
+        array = vector(values)
+        array = pa.array(values) if array is None else array
         if array.type == kind:
             return array
         return array.cast(kind) if _exact_cast(array.type, kind) else None
@@ -139,8 +141,6 @@ def _exact_cast(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 def convert_one_by_one(column: ColumnType, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
     """Convert value by value; the bad ones become null, and by position comes why."""
-    import pyarrow as pa
-
     exact = column.fit or (as_text if column.text else _exact(column.kind))
     good: list[Any] = []
     bad: dict[int, str] = {}
@@ -151,7 +151,7 @@ def convert_one_by_one(column: ColumnType, values: Sequence[Any]) -> tuple[pa.Ar
             good.append(None)
             reason = str(error) if isinstance(error, MisfitError) else "cannot be held"
             bad[position] = f"{_shown(value)} {reason} as {column.kind}"
-    return pa.array(good, column.kind), bad
+    return array_of(good, column.kind), bad
 
 
 class MisfitError(ValueError):
@@ -296,20 +296,24 @@ def as_text(value: Any) -> str:  # noqa: ANN401
     Raises:
         ValueError: bytes, or text that is not Unicode.
     """
-    import orjson
-
     if isinstance(value, str):
         value.encode()  # lone surrogates raise UnicodeEncodeError, a ValueError
         return value
+    if type(value) is dict or type(value) is list:
+        return _as_json(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         raise MisfitError("holds bytes, which do not fit")
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (date, time)):
         return value.isoformat()
-    if isinstance(value, (dict, list, tuple)):
-        try:
-            return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-        except orjson.JSONEncodeError:  # an integer beyond 64 bits, say
-            return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
-    return str(value)
+    return _as_json(value) if isinstance(value, (dict, list, tuple)) else str(value)
+
+
+def _as_json(value: Any) -> str:  # noqa: ANN401 - what is nested
+    import orjson
+
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:  # an integer beyond 64 bits, say
+        return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))

@@ -83,7 +83,7 @@ def convert(columns: Sequence[ColumnType], values: Mapping[str, Sequence[Any]], 
         if found is None:
             arrays.append(pa.nulls(rows, column.kind))
             continue
-        array = None if column.text or column.fit else _together(column.kind, found)
+        array = _as_texts(found) if column.text else None if column.fit else _together(column.kind, found)
         if array is None:
             array, failures = convert_one_by_one(column, found)
             for position, reason in failures.items():
@@ -119,6 +119,24 @@ def _together(kind: pa.DataType, values: Sequence[Any]) -> pa.Array | None:
         return array.cast(kind) if _exact_cast(array.type, kind) else None
     except failures:
         return None
+
+
+def _as_texts(values: Sequence[Any]) -> pa.Array | None:
+    """Convert a whole column of objects and lists to JSON texts; None if there is something else in it."""
+    import orjson
+    import pyarrow as pa
+
+    if not set(map(type, values)) <= _NESTED:
+        return None
+    dumps, option = orjson.dumps, orjson.OPT_NON_STR_KEYS
+    try:
+        texts = [None if value is None else dumps(value, str, option).decode() for value in values]
+        return array_of(texts, pa.string())
+    except orjson.JSONEncodeError:
+        return None
+
+
+_NESTED = {dict, list, type(None)}
 
 
 def _exact_cast(found: pa.DataType, wanted: pa.DataType) -> bool:

@@ -190,14 +190,14 @@ class ArtifactWriter:
         self._open = None
 
     def _sweep(self, present: dict[str, float]) -> None:
-        """Remove parts of earlier attempts: those that the old manifest listed and those of killed processes.
+        """Remove what earlier attempts left: the parts that the old manifest listed, and what killed processes began.
 
-        Parts written after this attempt began belong to one that runs at the same time, and stay.
+        Files written after this attempt began belong to one that runs at the same time, and stay.
         """
         own = {part.name for part in self._parts}
         for name, modified in present.items():
-            stale = name.startswith("part-") and name not in own and modified < self._started
-            if stale:
+            left = name.startswith(("part-", f".{MANIFEST}.")) and name not in own
+            if left and modified < self._started:
                 self._place.delete(name)
 
 

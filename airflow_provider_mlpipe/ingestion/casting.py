@@ -73,6 +73,8 @@ def _exactly(column: pa.Array, kind: pa.DataType) -> pa.Array | None:
         return None
     if pa.types.is_temporal(kind) and not (_is_text(column.type) or pa.types.is_temporal(column.type)):
         return None  # a number says nothing of its unit
+    if pa.types.is_decimal(column.type) and pa.types.is_floating(kind):
+        return None  # Arrow's result may be the neighbour of the nearest float
     if pa.types.is_string(kind) and not _is_number(column.type):
         return None  # times in ISO 8601 and bytes refused: not as Arrow writes them
     result = column.cast(kind)

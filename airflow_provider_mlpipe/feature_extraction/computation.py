@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 from contextlib import contextmanager
@@ -102,10 +103,14 @@ class Computation:
     def _step(self, backend: Any, tables: Mapping[str, Any], extent: compiler.Extent) -> Iterator[pa.RecordBatch]:  # noqa: ANN401
         plan, engine, per_source = self._plan, self._engine, {}
         for n, source in enumerate(plan.sources):
-            aggregated = compiler.events_per_key(plan, source, tables, extent)
-            name = f"{_PER_KEY}_{n}"
-            engine.keep(name, backend.compile(aggregated))
-            per_source[source] = compiler.kept(aggregated, name)
+            names = (f"{_PER_KEY}_{n}_{part}" for part in itertools.count())
+
+            def keep(part: Any, names: Iterator[str] = names) -> Any:  # noqa: ANN401
+                name = next(names)
+                engine.keep(name, backend.compile(part))
+                return compiler.kept(part, name)
+
+            per_source[source] = keep(compiler.events_per_key(plan, source, tables, extent, keep))
         self._count(backend, tables, per_source, extent)
         for source, per_key in per_source.items():
             self._look(backend, source, per_key, extent)

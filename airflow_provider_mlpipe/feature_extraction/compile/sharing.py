@@ -14,7 +14,7 @@ from airflow_provider_mlpipe.feature_extraction.compile.extent import MOMENT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_mlpipe.feature_extraction.compile.windows import Windows
+    from airflow_provider_mlpipe.feature_extraction.compile.windows import Keep, Windows
     from airflow_provider_mlpipe.feature_extraction.scope import Cell
 
 __all__ = ["SHARING", "sharing"]
@@ -25,11 +25,11 @@ SHARING = ("companions", "shared", "effective")
 _VALUE = "value"
 
 
-def sharing(windows: Windows, found: Any, cells: Mapping[str, Cell]) -> Any:  # noqa: ANN401 - ibis has no types
+def sharing(windows: Windows, found: Any, cells: Mapping[str, Cell], keep: Keep) -> Any:  # noqa: ANN401 - ibis
     """Add the columns of `cells` to `found`, which has one row per key."""
     made = {"companions": _companions, "shared": _shared, "effective": _effective}
     for key, cell in cells.items():
-        more = made[cell.agg](windows, key)
+        more = keep(made[cell.agg](windows, key))
         more = more.select(**{f"o{n}": more[name] for n, name in enumerate(keys_of(more))}, **{key: more[key]})
         joined = found.left_join(more, [found[name] == more[f"o{n}"] for n, name in enumerate(keys_of(found))])
         found = joined.select(found, more[key])

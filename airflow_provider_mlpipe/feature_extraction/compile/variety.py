@@ -15,7 +15,7 @@ from airflow_provider_mlpipe.feature_extraction.compile.events import TIME, keys
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_mlpipe.feature_extraction.compile.windows import Windows
+    from airflow_provider_mlpipe.feature_extraction.compile.windows import Keep, Windows
     from airflow_provider_mlpipe.feature_extraction.scope import Cell
 
 __all__ = ["variety"]
@@ -23,13 +23,13 @@ __all__ = ["variety"]
 _VALUE = "value"
 
 
-def variety(windows: Windows, found: Any, cells: Mapping[str, Cell]) -> Any:  # noqa: ANN401 - ibis has no types
+def variety(windows: Windows, found: Any, cells: Mapping[str, Cell], keep: Keep) -> Any:  # noqa: ANN401 - ibis
     """Add the ``distinct`` cells to `found`, which has one row per key."""
     columns: dict[str, list[str]] = {}
     for key, cell in cells.items():
         columns.setdefault(str(cell.column), []).append(key)
     for same in columns.values():
-        more = _counted(windows, same)
+        more = keep(_counted(windows, same))
         more = more.select(
             **{f"o{n}": more[name] for n, name in enumerate(keys_of(more))}, **{k: more[k] for k in same}
         )

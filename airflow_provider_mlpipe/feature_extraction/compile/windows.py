@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.feature_extraction.compile.events import TIME, Names, keys_of, prepared
@@ -20,23 +21,46 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
     from airflow_provider_mlpipe.feature_extraction.scope import Cell
 
-__all__ = ["EVENTS", "Windows", "events_per_key"]
+__all__ = ["EVENTS", "Keep", "Windows", "events_per_key"]
+
+Keep = Callable[[Any], Any]
+"""Has an engine compute an expression, and returns the table that holds the result."""
 
 EVENTS = "events"
 """The internal name of the number of events in the longest window."""
 
 
-def events_per_key(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent) -> Any:  # noqa: ANN401 - ibis
-    """Return one row per key that occurs in the source's longest window, null included: key, events, every cell."""
+def events_per_key(plan: Plan, source: str, tables: Mapping[str, Any], extent: Extent, keep: Keep | None = None) -> Any:  # noqa: ANN401 - ibis has no types
+    """Return one row per key that occurs in the source's longest window, null included: key, events, every cell.
+
+    Args:
+        plan: what to compute.
+        source: of whose events.
+        tables: the inputs by role.
+        extent: moments and entities.
+        keep: has an engine compute a part at once, and returns the table that holds it. A part reads the events again,
+            but one part is all that is in memory at a time; in one statement, engines would keep the events for all of
+            them.
+    """
     windows = Windows(plan, source, prepared(plan, source, tables, extent), extent)
     rows, cells = windows.rows, plan.source_cells(source)
     plain = {key: windows.cell(key) for key, cell in cells.items() if cell.agg not in (*SHARING, "distinct")}
     result = rows.group_by(keys_of(rows)).aggregate(
         **{EVENTS: rows.count().cast("int64")}, **latest_seen(windows), **plain
     )
-    result = variety(windows, result, {key: cell for key, cell in cells.items() if cell.agg == "distinct"})
-    result = revisited(windows, result, {key: cell for key, cell in cells.items() if cell.agg in REVISITED})
-    return sharing(windows, result, {key: cell for key, cell in cells.items() if cell.agg in SHARING})
+    keep = keep or _inline
+    if any(cell.agg in REVISITED for cell in cells.values()):
+        result = keep(result)
+        result = revisited(windows, result, {key: cell for key, cell in cells.items() if cell.agg in REVISITED})
+    varied = {key: cell for key, cell in cells.items() if cell.agg == "distinct"}
+    shared = {key: cell for key, cell in cells.items() if cell.agg in SHARING}
+    if varied or shared:
+        result = keep(result)
+    return sharing(windows, variety(windows, result, varied, keep), shared, keep)
+
+
+def _inline(expression: Any) -> Any:  # noqa: ANN401
+    return expression
 
 
 class Windows:

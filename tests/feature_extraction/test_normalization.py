@@ -123,7 +123,9 @@ def test_a_state_of_other_features_is_refused_before_any_work(root):
         extracted(root, PEOPLE, EVENTS, as_of=next_day, features=FEATURES, normalize=True, aggregation_window="30d")
     message = str(caught.value)
     assert "belongs to another definition of the features" in message
-    assert "mlpipe features fit user_features --input ROLE=ARTIFACT ... --from TIME --to TIME, then" in caught.value.hint
+    assert (
+        "mlpipe features fit user_features --input ROLE=ARTIFACT ... --from TIME --to TIME, then" in caught.value.hint
+    )
     assert "mlpipe features promote user_features FIT_ID" in caught.value.hint
     assert not list(root.below("user_features/features/20260114T020000Z-20260115T020000Z").names())
     # Without the pointer the next run fits anew, and the old state stays.

@@ -2,12 +2,14 @@
 
 Twelve columns of mixed kinds, nulls among them. pandas does what one writes down first: the default driver, the table
 by its name (so that SQLite's times and dates come as such, as ours do), text of what parquet cannot take (UUIDs, JSON),
-the first chunk's schema for all others.
+the first chunk's schema for all others. dlt loads the table to parquet files by its own pipeline: with the backend that
+it takes unless told otherwise, and with its fastest one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import sys
 import tempfile
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 POSTGRES_ROWS = 2_000_000
+POSTGRES_FEW = 500_000
 MYSQL_ROWS = 500_000
 SQLITE_ROWS = 500_000
 QUICK_ROWS = 5_000
@@ -30,7 +33,17 @@ ROWS = [
     Row(
         work="PostgreSQL table to parquet",
         ours="postgres_ours",
-        peers={"pandas chunks": ("postgres_pandas", 1 / 8)},
+        peers={
+            "pandas chunks": ("postgres_pandas", 1 / 8),
+            "dlt (connectorx)": ("postgres_dlt_connectorx", 1 / 2),
+        },
+        peak_mb=220,
+    ),
+    # By itself and smaller: dlt's default takes minutes for what the others read in seconds.
+    Row(
+        work="PostgreSQL table to parquet, 500k rows",
+        ours="postgres_ours_few",
+        peers={"dlt (sqlalchemy, its default)": ("postgres_dlt", 1 / 20)},
     ),
     # Misses by what does not depend on the source: imports, compression and the fingerprint are more than half of ours
     # here; the rows alone (connectorx and our conversion) take 1/13 of what pandas takes.
@@ -106,7 +119,10 @@ def setup(quick: bool) -> Iterator[Mapping[str, Any]]:  # noqa: FBT001 - the har
     ):
         with psycopg.connect(uri, autocommit=True) as target:
             target.execute(POSTGRES_TABLE.format(rows=QUICK_ROWS if quick else POSTGRES_ROWS).encode())
-            target.execute("VACUUM ANALYZE activity")
+            target.execute(
+                f"CREATE TABLE activity_few AS SELECT * FROM activity WHERE event_id <= {POSTGRES_FEW}".encode()
+            )
+            target.execute("VACUUM ANALYZE")
         with closing(servers.mysql_connection(mysql)) as target, target.cursor() as cursor:
             cursor.execute(MYSQL_TABLE)
             cursor.execute(MYSQL_ROWS_SQL.format(rows=QUICK_ROWS if quick else MYSQL_ROWS))
@@ -117,13 +133,13 @@ def setup(quick: bool) -> Iterator[Mapping[str, Any]]:  # noqa: FBT001 - the har
         yield {"postgres": uri, "mysql": mysql, "sqlite": f"sqlite:///{database}"}
 
 
-def _ours(url: str, folder: Path) -> int:
+def _ours(url: str, folder: Path, table: str = "activity") -> int:
     from airflow_provider_mlpipe.artifacts import Storage
     from airflow_provider_mlpipe.config import source
     from airflow_provider_mlpipe.ingestion import ingest
     from airflow_provider_mlpipe.run import Run
 
-    declared = {"type": "database", "connection_string": url, "table": "activity"}
+    declared = {"type": "database", "connection_string": url, "table": table}
     artifact = ingest(source(declared, "activity"), root=Storage(str(folder)), run=Run())
     return artifact.manifest.rows
 
@@ -152,6 +168,35 @@ def postgres_ours(given: dict[str, Any], folder: Path) -> int:
     return _ours(given["postgres"], folder)
 
 
+def postgres_ours_few(given: dict[str, Any], folder: Path) -> int:
+    return _ours(given["postgres"], folder, "activity_few")
+
+
+def _dlt(given: Mapping[str, Any], folder: Path, table: str, options: Mapping[str, Any]) -> int:
+    """Load a table to parquet files by dlt's pipeline; its state goes into the folder, and no telemetry out."""
+    os.environ |= {"DLT_DATA_DIR": str(folder / "dlt"), "RUNTIME__DLTHUB_TELEMETRY": "false"}
+    os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"  # it warns of every batch
+    import dlt
+    import pyarrow.parquet as pq
+    from dlt.destinations import filesystem
+    from dlt.sources.sql_database import sql_table
+
+    url = given["postgres"].replace("postgresql://", "postgresql+psycopg://", 1)
+    resource = sql_table(credentials=url, table=table, **options)
+    pipeline = dlt.pipeline("bench", destination=filesystem((folder / "lake").as_uri()), dataset_name="bench")
+    pipeline.run(resource, loader_file_format="parquet")
+    return sum(pq.read_metadata(file).num_rows for file in (folder / "lake").rglob(f"{table}/*.parquet"))
+
+
+def postgres_dlt(given: dict[str, Any], folder: Path) -> int:
+    return _dlt(given, folder, "activity_few", {})
+
+
+def postgres_dlt_connectorx(given: dict[str, Any], folder: Path) -> int:
+    arguments = {"conn": given["postgres"], "return_type": "arrow_stream", "batch_size": 65_536}
+    return _dlt(given, folder, "activity", {"backend": "connectorx", "backend_kwargs": arguments})
+
+
 def postgres_pandas(given: dict[str, Any], folder: Path) -> int:
     return _pandas(given["postgres"], folder, {"session_id": str, "payload": json.dumps})
 
@@ -174,8 +219,11 @@ def sqlite_pandas(given: dict[str, Any], folder: Path) -> int:
 
 CASES = {
     case.__name__: case
-    for case in (postgres_ours, postgres_pandas, mysql_ours, mysql_pandas, sqlite_ours, sqlite_pandas)
-}
+    for case in (
+        postgres_ours, postgres_ours_few, postgres_pandas, postgres_dlt, postgres_dlt_connectorx,
+        mysql_ours, mysql_pandas, sqlite_ours, sqlite_pandas,
+    )
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main(__file__, ROWS, CASES, setup))

@@ -39,6 +39,19 @@ def test_the_types_of_mysql_are_those_of_its_tests() -> None:
     assert said == {declared: held[declared] for declared in said}
 
 
+def test_the_types_of_postgres_are_those_of_its_tests() -> None:
+    tested = pytest.importorskip("tests.ingestion.test_postgres_types")
+    held = {declared: {kind} for declared, kind, _, _ in tested.AS_TEXT_OR_EXACT}
+    held |= {declared: set(kind.split("|")) for declared, kind, _, _ in tested.EXACT}
+    held |= {"hstore": {"string"}, "citext": {"string"}}
+    said: dict[str, str] = {}
+    rows = re.findall(r"^\| (`.+?`) \| (`.+?`) \|.*\|$", section("PostgreSQL"), flags=re.MULTILINE)
+    for declared, kinds in rows:
+        said |= dict(zip(re.findall("`([^`]+)`", declared), re.findall("`([^`]+)`", kinds), strict=True))
+    assert len(said) >= 40
+    assert {declared: kind for declared, kind in said.items() if kind not in held[declared]} == {}
+
+
 def test_the_policies_for_zero_dates_exist() -> None:
     words = re.findall(r"^\| `(\w+)`(?: \(default\))? \| [^|]+ \|$", section("MySQL and MariaDB"), flags=re.MULTILINE)
     assert len(words) == 3

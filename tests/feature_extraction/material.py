@@ -72,10 +72,10 @@ def day(as_of=AS_OF):
     return Run(interval=Interval(start=as_of - timedelta(days=1), end=as_of))
 
 
-def extracted(root, users_table, activity_table, *, as_of=AS_OF, **body):
+def extracted(root, users_table, activity_table, *, as_of=AS_OF, engine=None, **body):
     """Publish both tables, extract, and return what `extract` returns."""
     inputs = {"users": published(root, "users", users_table), "activity": published(root, "activity", activity_table)}
-    return extract(configured(**body), inputs, root=root, run=day(as_of), as_of=as_of)
+    return extract(configured(**body), inputs, root=root, run=day(as_of), as_of=as_of, engine=engine)
 
 
 def rows(extraction, *columns):

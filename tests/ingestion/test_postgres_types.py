@@ -25,7 +25,7 @@ NUMBER = itertools.count()
 def execute(uri: str, *statements: str) -> None:
     with psycopg.connect(uri, autocommit=True) as connection:
         for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
 
 @pytest.fixture(params=["adbc", "cursor"])

@@ -99,7 +99,7 @@ class Deduplicator:
         self._close()
         if not self._keys.rows:
             return
-        with self._positions() as winners, pa.ipc.open_stream(str(self._path)) as rows:
+        with self._positions() as winners, _arrow_file(self._path) as rows:
             start = 0
             pending = pa.array([], pa.int64())
             for batch in rows:
@@ -127,16 +127,7 @@ class Deduplicator:
         """Give the positions of the rows to keep, ascending."""
         import pyarrow as pa
 
-        count = len(self._rule.keys)
-        keys = [_column(position) for position in range(count)]
-        way = "DESC" if self._rule.keep == "latest" else "ASC"
-        order = [f"{_column(count + position)} {way} NULLS LAST" for position in range(len(self._rule.order_by))]
-        order += ["content DESC", "file_row_number"]
-        sql = f"""
-            SELECT file_row_number FROM read_parquet({literal(str(self._keys.path))}, file_row_number = true)
-            QUALIFY row_number() OVER (PARTITION BY {", ".join(keys)} ORDER BY {", ".join(order)}) = 1
-                 OR {" OR ".join(f"{key} IS NULL" for key in keys)}
-            ORDER BY file_row_number"""  # noqa: S608 - the names are ours
+        sql = self._query()
         path = Path(self._folder.name) / "positions.arrow"
         pa.default_memory_pool().release_unused()
         # By way of a file, so that DuckDB's memory is free again before the rows are read.
@@ -145,8 +136,46 @@ class Deduplicator:
             with pa.ipc.new_stream(str(path), found.schema) as file:
                 for batch in found:
                     file.write_batch(batch)
-        with pa.ipc.open_stream(str(path)) as positions:
+        with _arrow_file(path) as positions:
             yield iter(positions)
+
+    def _query(self) -> str:
+        count = len(self._rule.keys)
+        keys = [_column(position) for position in range(count)]
+        order = [_column(count + position) for position in range(len(self._rule.order_by))]
+        rows = f"read_parquet({literal(str(self._keys.path))}, file_row_number = true)"
+        without = " OR ".join(f"{key} IS NULL" for key in keys)
+        if len(order) < 2 and all(self._keys.is_whole(name) for name in order):
+            # A number per row that decides alone: an aggregate takes 2/3 of the CPU of a window.
+            return f"""
+                SELECT arg_max(file_row_number, {self._rank(order)}) AS position FROM {rows} WHERE NOT ({without})
+                GROUP BY {", ".join(keys)}
+                UNION ALL SELECT file_row_number FROM {rows} WHERE {without}
+                ORDER BY position"""  # noqa: S608 - the names are ours
+        way = "DESC" if self._rule.keep == "latest" else "ASC"
+        ordered = [*(f"{name} {way} NULLS LAST" for name in order), "content DESC", "file_row_number"]
+        return f"""
+            SELECT file_row_number FROM {rows}
+            QUALIFY row_number() OVER (PARTITION BY {", ".join(keys)} ORDER BY {", ".join(ordered)}) = 1 OR {without}
+            ORDER BY file_row_number"""  # noqa: S608 - the names are ours
+
+    def _rank(self, order: Sequence[str]) -> str:
+        """Return a number of 128 bits, the greatest for the row to keep: the order above, 62 bits of the hash below."""
+        content = "(content >> 2)::HUGEINT"
+        if not order:
+            return content
+        sign = "" if self._rule.keep == "latest" else "-"
+        null = f"-({2**64}::HUGEINT * {2**62}::HUGEINT)"  # below any integer of 64 bits in its place, whatever the sign
+        return f"coalesce({sign}({order[0]}::HUGEINT) * {2**62}::HUGEINT, {null}) + {content}"
+
+
+@contextmanager
+def _arrow_file(path: Path) -> Iterator[Any]:
+    """Open a file of batches; not by its name, as then it is mapped, and what was read of it counts as memory."""
+    import pyarrow as pa
+
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as batches:
+        yield batches
 
 
 class _KeyFile:
@@ -159,6 +188,13 @@ class _KeyFile:
         self._names = names
         self._connection: Any = duckdb.connect(config={"threads": 1})
         self._writer: Any = None
+        self._schema: Any = None
+
+    def is_whole(self, column: str) -> bool:
+        """Whether a column of the file holds integers of at most 64 bits."""
+        import pyarrow as pa
+
+        return bool(pa.types.is_integer(self._schema.field(column.strip('"')).type))
 
     def write(self, batch: pa.RecordBatch) -> None:
         import pyarrow as pa
@@ -169,6 +205,7 @@ class _KeyFile:
         names = [f"c{position}" for position in range(len(chosen))]
         keys = pa.RecordBatch.from_arrays([*chosen, self._hashes(columns)], names=[*names, "content"])
         if self._writer is None:
+            self._schema = keys.schema
             self._writer = pq.ParquetWriter(
                 self.path, keys.schema, compression="lz4", use_dictionary=False, write_statistics=False
             )
@@ -203,6 +240,8 @@ def _comparable(column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind):
         return column.view(pa.int64())
+    if pa.types.is_date32(kind) or pa.types.is_time32(kind):
+        return column.view(pa.int32())
     if pa.types.is_decimal256(kind):
         return _sortable(column)
     if pa.types.is_decimal(kind) and kind.bit_width < 128:

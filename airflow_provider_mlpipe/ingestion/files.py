@@ -129,9 +129,11 @@ class FileReader:
     def _stream(self, files: Sequence[SourceFile], kind: str, stack: ExitStack) -> Stream:
         model = self._model
         if kind == "parquet":
-            from airflow_provider_mlpipe.ingestion.parquet import parquet_stream
+            from airflow_provider_mlpipe.ingestion.parquet import BATCH_ROWS, parquet_stream
 
-            stream = parquet_stream(files, model.batch_size, select=model.select, declared=self._declared())
+            # Wide rows are bounded by their bytes, so only who asks for it gets small batches.
+            rows = model.batch_size if "batch_size" in model.model_fields_set else BATCH_ROWS
+            stream = parquet_stream(files, rows, select=model.select, declared=self._declared())
         elif kind == "csv":
             from airflow_provider_mlpipe.ingestion.csvfiles import csv_stream
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.ingestion.sourcefile import SourceFile
 
-__all__ = ["parquet_stream"]
+__all__ = ["BATCH_ROWS", "parquet_stream"]
 
+BATCH_ROWS = 131_072
 BATCH_BYTES = 32 * 1024 * 1024
 """Of a batch, about: fewer rows at a time where rows are wide."""
 

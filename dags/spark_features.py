@@ -1,8 +1,8 @@
 """User features computed by Spark: in the task's own process, or handed to a cluster by spark-submit.
 
-    ingest_users ────┐
-                     ├─▶ extract_features            spark_features
-    ingest_activity ─┘
+    ingest_users ────▶ validate_users ─┐
+                                       ├─▶ extract_features            spark_features
+    ingest_activity ───────────────────┘
 
     ingest_users ────┐
                      ├─▶ submit_features             spark_features_submitted
@@ -33,7 +33,7 @@ from airflow.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 import airflow_provider_mlpipe
-from airflow_provider_mlpipe.operators import ExtractFeaturesOperator, SourceIngestOperator
+from airflow_provider_mlpipe.operators import ExtractFeaturesOperator, SourceIngestOperator, ValidateOperator
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "feature_config.yaml"
 JOB = Path(airflow_provider_mlpipe.__file__).parent / "feature_extraction" / "__main__.py"
@@ -50,7 +50,7 @@ def ingestion() -> tuple[SourceIngestOperator, SourceIngestOperator]:
 
 with DAG(
     dag_id="spark_features",
-    description="Tracker database -> user features, computed by Spark in the task",
+    description="Tracker database -> rules -> user features, judged and computed by Spark in the task",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
@@ -59,11 +59,18 @@ with DAG(
     tags=["mlpipe", "features", "spark"],
 ) as in_process:
     users, activity = ingestion()
+    valid = ValidateOperator(
+        task_id="validate_users",
+        artifact=users.output,
+        config="validation_config.yaml",
+        dataset="user_data",
+        runner="spark",
+    )
     ExtractFeaturesOperator(
         task_id="extract_features",
         feature_set="user_features",
         config="feature_config.yaml",
-        inputs={"users": users.output, "activity": activity.output},
+        inputs={"users": valid.output, "activity": activity.output},
         engine="spark",
     )
 

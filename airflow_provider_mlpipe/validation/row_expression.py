@@ -71,6 +71,7 @@ _SYNTAX = frozenset(
         "Cast",
         "TryCast",
         "DataType",
+        "DataTypeParam",
         "Interval",
         "Var",
         "Extract",

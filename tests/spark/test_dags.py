@@ -43,6 +43,7 @@ def test_both_publish_the_same_content(runs: list[Run]) -> None:
         assert set(run.states.values()) == {"success"}, run.log
     in_process, submitted = runs
     computed = Artifact.open(in_process.xcom("extract_features"))
+    assert Artifact.open(in_process.xcom("validate_users")).verdict()["engine"] == "spark"
     handed_over = Artifact.open(submitted.xcom("submit_features"))
     assert handed_over.fingerprint == computed.fingerprint
     for run, artifact in ((DAGS[0], computed), (DAGS[1], handed_over)):

@@ -234,13 +234,21 @@ def _escaped(node: Node, made: Translation) -> Node:  # noqa: ARG001
 
 
 _PARTS = frozenset({"YEAR", "QUARTER", "MONTH", "DAY", "HOUR", "MINUTE", "WEEK"})
+_TRUNCATED = _PARTS | {"SECOND"}
 _STEPS = {"HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
 
 
 def _part(node: Node, made: Translation) -> Node:  # noqa: ARG001
     if node.this.name.upper() not in _PARTS:
-        raise NotOnSparkError(f"extract({node.this.name} ...)")
+        raise NotOnSparkError(f"extract({node.this.name.lower()} from ...)")
     return node
+
+
+def _truncated(node: Node, made: Translation) -> Node:  # noqa: ARG001
+    unit = node.args["unit"].name.upper()
+    if unit not in _TRUNCATED:
+        raise NotOnSparkError(f"date_trunc('{unit.lower()}', ...)")
+    return parsed(f"date_trunc('{unit}', :x)", x=node.this)
 
 
 def _difference(node: Node, made: Translation) -> Node:  # noqa: ARG001
@@ -369,6 +377,7 @@ WHOLE: Mapping[str, Callable[[Node, Translation], Node | None]] = {
 """By sqlglot's name of a construct that is put in another order before its parts are said."""
 
 SAID: Mapping[str, Callable[[Node, Translation], Node]] = {
+    **dict.fromkeys(("DateTrunc", "TimestampTrunc"), _truncated),
     **dict.fromkeys(("EQ", "NEQ", "LT", "LTE", "GT", "GTE", "Between", "In"), _compared),
     "Array": _same, "ArrayContains": _contains, "Avg": _mean, "Cast": cast, "DateDiff": _difference, "Div": _divided,
     "Exists": _same, "Extract": _part, "ILike": _like, "IntDiv": _whole_quotient, "IsInf": _infinite, "Like": _like,

@@ -33,7 +33,7 @@ KEPT = frozenset(
         "Count", "Filter", "Min", "Max", "ApproxDistinct",
         # numbers, texts, times
         "Add", "Sub", "Mul", "Neg", "Abs", "Ceil", "Floor", "Round", "Lower", "Upper", "Length", "Left", "Replace",
-        "Trim", "StartsWith", "EndsWith", "DPipe", "Year", "Month", "Day", "TimestampTrunc", "DateTrunc",
+        "Trim", "StartsWith", "EndsWith", "DPipe", "Year", "Month", "Day",
     }
 )  # fmt: skip
 """What means the same on both, as sqlglot calls it; tests/spark/test_validation.py holds each against both engines."""

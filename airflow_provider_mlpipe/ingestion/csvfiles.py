@@ -70,7 +70,7 @@ def csv_stream(
     guesses: dict[str, _Guess] = {}
     readers = [_CsvFile(file, options, frozenset(select), longest) for file in files]
     for reader in readers:
-        for batch in reader.texts(None):
+        for batch in reader.examined():
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 guesses.setdefault(name, _Guess(options.decimal)).see(column)
     schema = pa.schema([pa.field(name, guess.kind()) for name, guess in guesses.items()])
@@ -153,6 +153,27 @@ class _CsvFile:
         self._file, self._options, self._select, self._longest = file, options, select, longest
         self._names: list[str] | None = None
         self._block = min(BLOCK_BYTES, longest)
+
+    def examined(self) -> Iterator[pa.RecordBatch]:
+        """Yield the fields as text for a first look, and make sure that the last row is one.
+
+        Raises:
+            Unreadable: a quote is not closed, so that all the lines after it are one field.
+        """
+        last: pa.RecordBatch | None = None
+        for batch in self.texts(None):
+            last = batch.slice(batch.num_rows - 1) if batch.num_rows else last
+            yield batch
+        values = [] if last is None else [column[0].as_py() or "" for column in last.columns]
+        quote = self._options.quote
+        if quote is None or self._options.escape is not None or not any("\n" in value for value in values):
+            return
+        if sum(text.count(quote) for text in _decoded(self._file, self._options.encoding)) % 2:
+            rows = max(value.count("\n") for value in values)
+            raise Unreadable(
+                f"{self._file.name}: a quote is not closed, the CSV's last field goes over {rows} line breaks to the end; "
+                "repair it, or set csv.quote"
+            )
 
     def texts(self, rejected: list[Rejected] | None) -> Iterator[pa.RecordBatch]:
         """Yield the fields as text; lines that are no rows go to `rejected`.
@@ -268,13 +289,19 @@ class _CsvFile:
             ) from cause
 
 
-def _undecodable_line(file: SourceFile, encoding: str) -> int:
-    """Return the 1-based number of the first line that is not in `encoding`."""
-    decoder, line = codecs.getincrementaldecoder(encoding)(), 1
+def _decoded(file: SourceFile, encoding: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)()
     with file.unpacked() as stream:
         while block := stream.read(1024 * 1024):
-            try:
-                line += decoder.decode(block).count("\n")
-            except UnicodeDecodeError as error:
-                return line + str(error.object[: error.start], encoding, "replace").count("\n")
+            yield decoder.decode(block)
+
+
+def _undecodable_line(file: SourceFile, encoding: str) -> int:
+    """Return the 1-based number of the first line that is not in `encoding`."""
+    line = 1
+    try:
+        for text in _decoded(file, encoding):
+            line += text.count("\n")
+    except UnicodeDecodeError as error:
+        return line + str(error.object[: error.start], encoding, "replace").count("\n")
     return line

@@ -49,6 +49,7 @@ EXAMPLES = {
     "a line, row or record longer": ("t.jsonl", b'{"a": "' + b"x" * 99 + b'"}', {"max_record_bytes": 50}),
     "JSON that ends too early": ("t.json", b'[{"a": 1}, ', {}),
     "CSV that is not in its encoding": ("t.csv", b"a\n\xff\n", {}),
+    "a quote in CSV that is not closed": ("t.csv", b'a,b\n1,"x\n2,y\n', {}),
     "two columns of one name": ("t.csv", b"a,a\n1,2\n", {}),
     "a header and no row": ("t.csv", b"a,b\n", {}),
     "an empty JSON lines file": ("t.jsonl", b"", {}),

@@ -90,6 +90,7 @@ HEADER_ONLY: list[dict[str, Any]] = []
         ("bom.csv", b"\xef\xbb\xbfa,b\r\n1,x\r\n", [{"a": 1, "b": "x"}]),
         ("bom.jsonl", b'\xef\xbb\xbf{"a": 1}\r\n\r\n{"a": 2}\r\n', [{"a": 1}, {"a": 2}]),
         ("bom.json", b'\xef\xbb\xbf[{"a": 1}]\r\n', [{"a": 1}]),
+        ("quoted.csv", b'a,b\n1,"x\ny"\n', [{"a": 1, "b": "x\ny"}]),
         ("nul.csv", b"a\nx\x00y\n", [{"a": "x\x00y"}]),
         (
             "twice.jsonl.gz",
@@ -118,6 +119,7 @@ def test_odd_but_readable(
         ("cut.json.gz", gzip.compress(json.dumps([{"a": 1}] * 9999).encode(), mtime=0)[:-20], "cut.json.gz: .*"),
         ("bytes.csv", b"a,b\n1,x\n2,\xe9\n", "bytes.csv:3: CSV that is not utf-8; set csv.encoding"),
         ("twins.csv", b"a,b,a\n1,2,3\n", "twins.csv: the header names 'a' more than once; give csv.names"),
+        ("open.csv", b'a,b\n1,"x\n2,y\n3,z\n', "open.csv: a quote is not closed, .* over 3 line breaks"),
         ("cut.json", b'[{"a": 1}, {"a": 2', "cut.json is no JSON after 1 records"),
         ("more.json", b'[{"a": 1}] [', "more.json is no JSON after 1 records .there is more after its end"),
         ("lines.json", b'{"a": 1}\n{"a": 2}\n', "lines.json .*is it JSON lines"),

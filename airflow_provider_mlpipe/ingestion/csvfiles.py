@@ -171,8 +171,8 @@ class _CsvFile:
         if sum(text.count(quote) for text in _decoded(self._file, self._options.encoding)) % 2:
             rows = max(value.count("\n") for value in values)
             raise Unreadable(
-                f"{self._file.name}: a quote is not closed, the CSV's last field goes over {rows} line breaks to the end; "
-                "repair it, or set csv.quote"
+                f"{self._file.name}: a quote is not closed, the CSV's last field goes over {rows} line breaks to the "
+                "end; repair it, or set csv.quote"
             )
 
     def texts(self, rejected: list[Rejected] | None) -> Iterator[pa.RecordBatch]:

@@ -22,10 +22,10 @@ $(STAMP): pyproject.toml constraints.txt
 	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; fi
 	@touch $@
 
-# Spark is large, and only the slow tests and whoever outgrows one machine need it.
+# Spark and the peers of the benchmarks are large, and only the slow tests need them.
 $(SPARK_STAMP): $(STAMP)
-	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,spark]'; \
-	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,spark]'; fi
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,spark,bench]'; \
+	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,spark,bench]'; fi
 	@touch $@
 
 demo: $(STAMP) ## Run the whole pipeline on a sample, in .demo/, with Airflow

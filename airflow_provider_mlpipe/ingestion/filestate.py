@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.artifacts import MANIFEST, Artifact
-from airflow_provider_mlpipe.artifacts.siblings import earlier_partitions
+from airflow_provider_mlpipe.artifacts import Artifact
+from airflow_provider_mlpipe.artifacts.siblings import published, siblings
 from airflow_provider_mlpipe.errors import ArtifactError, ArtifactNotFoundError
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ KEY = "files"
 
 LOOK_BACK = 10
 """Partitions that are looked at for the one that published last: the newest by interval, and as many written last."""
-
-_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -126,19 +123,11 @@ def _newest(stage: Storage, run: Run) -> FileState:
     Other than with schemas, also a later interval counts: what it read, one filled in belatedly must not read again.
     """
     bounded = run.interval is not None and not run.interval.empty
-    partitions = earlier_partitions(stage, run.partition, before=_EVER if bounded else None)
-    written = _written(stage)
-    recent = sorted((name for name in partitions if name in written), key=lambda name: written[name], reverse=True)
+    partitions = [one.name for one in siblings(stage, run.partition) if one.end is not None or not bounded]
+    written = published(stage)
+    recent = sorted((name for name in partitions if name in written), key=written.__getitem__, reverse=True)
     found = [_state(stage, name) for name in dict.fromkeys([*recent[:LOOK_BACK], *partitions[:LOOK_BACK]])]
     return max((state for state in found if state is not None), key=lambda state: state.sequence, default=FileState())
-
-
-def _written(stage: Storage) -> dict[str, int]:
-    """Return by partition when its manifest was written."""
-    import pyarrow.fs as pafs
-
-    infos = stage.filesystem.get_file_info(pafs.FileSelector(stage.root, allow_not_found=True, recursive=True))
-    return {info.path.split("/")[-2]: info.mtime_ns for info in infos if info.base_name == MANIFEST}
 
 
 def _state(stage: Storage, partition: str) -> FileState | None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_mlpipe.artifacts import MANIFEST, Artifact, ArtifactWriter, Description
-from airflow_provider_mlpipe.artifacts.siblings import earlier_partitions
+from airflow_provider_mlpipe.artifacts.siblings import siblings
 from airflow_provider_mlpipe.artifacts.writer import ROW_GROUP_ROWS, plain_batch, plain_schema
-from airflow_provider_mlpipe.errors import ArtifactError, PublishError, redact
+from airflow_provider_mlpipe.errors import ArtifactError, PublishError
 from airflow_provider_mlpipe.ingestion.evolution import Accepted
 from airflow_provider_mlpipe.ingestion.quarantine import quarantine_schema
 
@@ -83,20 +83,18 @@ class ArtifactTarget:
         return self.root.below(self._description("quarantine").folder).read(MANIFEST) is not None
 
     def accepted(self) -> Accepted | None:
-        """Return the schema of the newest earlier partition that can be read."""
-        place = self.stage
+        """Return the schema of the newest earlier partition that can be read.
+
+        Earlier are those whose interval ends before, or when, that of this run begins, so that a replay of an old day
+        compares with what that day compared with. A run without an interval is later than all others.
+        """
         interval = self.run.interval
-        before = None if interval is None or interval.empty else interval.start
-        try:
-            earlier = earlier_partitions(place, self.run.partition, before=before)
-        except OSError as error:
-            raise ArtifactError(
-                f"the earlier partitions in {redact(place.uri)} cannot be listed: {error}",
-                hint="Check that the storage is reachable; the run may be tried again.",
-            ) from error
-        for name in earlier[:LOOK_BACK]:
+        start = None if interval is None or interval.empty else interval.start
+        found = siblings(self.stage, self.run.partition)
+        earlier = [one for one in found if start is None or (one.end is not None and one.end <= start)]
+        for one in earlier[:LOOK_BACK]:
             try:
-                return Accepted(Artifact.open(place.below(name).uri, self.root.options).schema, name)
+                return Accepted(Artifact.open(self.stage.below(one.name).uri, self.root.options).schema, one.name)
             except ArtifactError:  # a folder without a manifest: a run that never published
                 continue
         return None

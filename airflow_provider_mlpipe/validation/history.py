@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts import VERDICT, Storage
+from airflow_provider_mlpipe.artifacts.siblings import siblings
 from airflow_provider_mlpipe.errors import ArtifactError, ConfigError, redact
 from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from datetime import datetime
 
     from airflow_provider_mlpipe.artifacts import Artifact
@@ -34,9 +34,6 @@ READS_PER_RUN = 3
 
 READERS = 8
 """Verdicts read at the same time: in a bucket, waiting is what takes long."""
-
-_INTERVAL = re.compile(r"(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)(-m\d+)?")
-_MAPPED = re.compile(r"-m\d{4,}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,40 +92,15 @@ def recent(artifact: Artifact, *, before: datetime, limit: int = LIMIT) -> tuple
 def _candidates(place: Storage, own: str, before: datetime, most: int) -> list[str]:
     """Return the partitions that are worth a look, the most promising first.
 
-    The name of a partition says its interval, and as_of is the interval's end unless somebody chose otherwise. The
-    partitions of runs without an interval say nothing, so they come last. A mapped partition is compared with those of
-    the same map index: another index is another part of the data.
+    as_of is the end of a partition's interval unless somebody chose otherwise; one that only begins later is no
+    history. The partitions of runs without an interval say nothing, so they come last.
     """
-    mapped = _mapped(own)
-    intervals: list[tuple[str, str]] = []
-    others: list[str] = []
-    stamp = before.strftime("%Y%m%dT%H%M%SZ")
-    for name in _folders(place):
-        if name == own or _mapped(name) != mapped:
-            continue
-        match = _INTERVAL.fullmatch(name)
-        if match is None:
-            others.append(name)
-        elif match[1] < stamp:
-            intervals.append((match[2], name))
-    newest = [name for _, name in sorted(intervals, reverse=True)]
-    return [*newest, *sorted(others, reverse=True)][:most]
-
-
-def _mapped(partition: str) -> str:
-    match = _MAPPED.search(partition)
-    return match[0] if match else ""
-
-
-def _folders(place: Storage) -> Iterator[str]:
-    import pyarrow.fs as pafs
-
     try:
-        infos = place.filesystem.get_file_info(pafs.FileSelector(place.root, allow_not_found=True))
-    except OSError as error:
-        logger.warning("no history: cannot list %s: %s", redact(place.uri), redact(str(error)))
-        return
-    yield from (info.base_name for info in infos if info.type == pafs.FileType.Directory)
+        found = siblings(place, own)
+    except ArtifactError as error:
+        logger.warning("no history: %s", error.message)
+        return []
+    return [one.name for one in found if one.start is None or one.start < before][:most]
 
 
 def _read(place: Storage, partition: str) -> PastRun | None:

@@ -11,7 +11,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts import MANIFEST
-from airflow_provider_mlpipe.errors import ArtifactCorruptError, ArtifactError, redact
+from airflow_provider_mlpipe.artifacts.siblings import published
+from airflow_provider_mlpipe.errors import ArtifactCorruptError, redact
 from airflow_provider_mlpipe.ingestion.kafka.plan import Plan
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class Ledger:
         """Return what the other runs published, by partition."""
         known = self._index()
         found: dict[str, tuple[list[int], dict[str, Any] | None]] = {}
-        for name, stamp in self._manifests().items():
-            old = known.get(name)
+        for name, seen in published(self._stage).items():
+            stamp, old = list(seen), known.get(name)
             if old is not None and old[0] == stamp:
                 found[name] = (stamp, old[1])
                 continue
@@ -98,24 +99,6 @@ class Ledger:
             elif bounds[0] == end.strftime(_STAMP):
                 after = plan
         return before, after
-
-    def _manifests(self) -> dict[str, list[int]]:
-        """Return time and size of every partition's manifest."""
-        import pyarrow.fs as pafs
-
-        selector = pafs.FileSelector(self._stage.root, allow_not_found=True, recursive=True)
-        try:
-            infos = self._stage.filesystem.get_file_info(selector)
-        except OSError as error:
-            raise ArtifactError(
-                f"the partitions in {redact(self._stage.uri)} cannot be listed: {error}",
-                hint="Check that the storage is reachable; the run may be tried again.",
-            ) from error
-        return {
-            info.path.split("/")[-2]: [info.mtime_ns or 0, info.size]
-            for info in infos
-            if info.is_file and info.base_name == MANIFEST
-        }
 
     def _index(self) -> dict[str, tuple[list[int], dict[str, Any] | None]]:
         try:

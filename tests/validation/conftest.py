@@ -53,8 +53,14 @@ def publish(root: Storage) -> Publish:
 def judge(publish: Publish) -> Judge:
     """Publish a table and judge it by the rules of one dataset, given as the YAML would."""
 
-    def judge(table: pa.Table | Mapping[str, Any], rules: Mapping[str, Any], as_of: datetime = AS_OF) -> Verdict:
-        return validate(publish(table), dataset_rules({"data": dict(rules)}, "data"), as_of=as_of)
+    def judge(
+        table: pa.Table | Mapping[str, Any],
+        rules: Mapping[str, Any],
+        as_of: datetime = AS_OF,
+        related: Mapping[str, Artifact] | None = None,
+    ) -> Verdict:
+        rules_ = dataset_rules({"data": dict(rules)}, "data")
+        return validate(publish(table), rules_, as_of=as_of, related=related)
 
     return judge
 

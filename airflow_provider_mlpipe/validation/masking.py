@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
+from airflow_provider_mlpipe.validation.rules.choices import InSet
+from airflow_provider_mlpipe.validation.rules.expected import Expected
 from airflow_provider_mlpipe.validation.wording import number
 
 if TYPE_CHECKING:
@@ -195,10 +197,11 @@ class Masking:
 
 def _text(rule: Rule) -> str:
     """Return the rule in plain words, without the values that it lists."""
-    names = {field.name for field in fields(rule)}
-    masked: dict[str, Any] = {"values": (MASK,)} if "values" in names else {}
-    if "arguments" in names:
-        given = getattr(rule, "arguments").items()  # noqa: B009 - not every rule has them
+    masked: dict[str, Any] = {}
+    if isinstance(rule, InSet):
+        masked["values"] = (MASK,)
+    elif isinstance(rule, Expected):
+        given = rule.arguments.items()
         masked["arguments"] = {name: _masked(value) if name in _LISTS else value for name, value in given}
     return replace(rule, **masked).text if masked else rule.text
 

@@ -42,9 +42,8 @@ __all__ = ["Runner", "count_results", "judge_frame", "runner_of", "validate"]
 
 logger = logging.getLogger(__name__)
 
-ENGINE = "duckdb"
-ENGINES = {"spark": "spark"}
-"""What computes, if not DuckDB, by runner."""
+ENGINES = {"scan": "duckdb", "gx": "duckdb", "spark": "spark"}
+"""What computes, by who judges; stock Great Expectations is asked on top of the scan."""
 
 Runner = Literal["scan", "spark", "gx"]
 
@@ -98,7 +97,7 @@ def validate(
     report = join(artifact.uri, REPORT)
     verdict = Verdict(artifact=artifact, dataset=rules.name, results=results, counts=counts, report=report)
     summary = _summary(verdict, rules, as_of, listed, scan.columns.values(), masking)
-    summary["engine"] = ENGINES.get(chosen, ENGINE)
+    summary |= {"engine": ENGINES[chosen], "command": _command(verdict, rules, as_of, chosen)}
     summary |= illustration(artifact, results, as_of=as_of, sensitive=rules.model.sensitive, columns=scan.columns)
     artifact.write_beside(SUITE, as_json(masking.suite(judgement.suite)))
     artifact.write_beside(REPORT, render(summary).encode())
@@ -189,9 +188,7 @@ def _summary(
         "artifact": redact(verdict.artifact.uri),
         "stage": manifest.stage,
         "run": manifest.run,
-        "engine": ENGINE,
         "config": rules.document.name,
-        "command": _command(verdict, rules, as_of),
         "freshness": [_freshness(rule, verdict) for rule in listed if isinstance(rule, Fresh)],
         "exact_distinct": verdict.counts["rows_validated"] <= EXACT_ROWS,
         "rules": [result.as_dict() for result in verdict.results],
@@ -208,12 +205,13 @@ def _freshness(rule: Fresh, verdict: Verdict) -> dict[str, Any]:
     return {**facts, "held": result.passed}
 
 
-def _command(verdict: Verdict, rules: Configured[DatasetRules], as_of: datetime) -> str:
+def _command(verdict: Verdict, rules: Configured[DatasetRules], as_of: datetime, runner: Runner) -> str:
     """Return how to do this again by hand; nothing for rules that stand in no file."""
     if not rules.document.lines:
         return ""
     words = ["mlpipe", "validate", redact(verdict.artifact.uri), "--config", rules.document.name]
-    return shlex.join([*words, "--dataset", rules.name, "--as-of", as_of.isoformat()])
+    words += ["--dataset", rules.name, "--as-of", as_of.isoformat()]
+    return shlex.join(words if runner == rules.model.engine else [*words, "--runner", runner])
 
 
 def _mapped(error: Exception, artifact: Artifact, masking: Masking) -> Exception:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.validation.findings import Finding, Sample
 from airflow_provider_mlpipe.validation.frame import RELATION
+from airflow_provider_mlpipe.validation.rules.rows import Conditional
 from airflow_provider_mlpipe.validation.samples import json_clean
 from airflow_provider_mlpipe.validation.wording import number
 from airflow_provider_mlpipe.wording import MAX_SAMPLES
@@ -100,11 +101,12 @@ def second_opinion(frame: Frame, rules: Sequence[Rule], findings: Mapping[str, F
     """
     able = [rule for rule in rules if not _is_settled(findings[rule.rule_id])]
     asked = [rule for rule in able if _is_gx(rule)]
-    together = [rule for rule in asked if not (rule.kind == "expectation" and getattr(rule, "condition", None))]
+    # An expectation by name has its condition from us: Great Expectations gets the rows that meet it, and no others.
+    apart = [rule for rule in asked if rule.kind == "expectation" and isinstance(rule, Conditional) and rule.condition]
+    together = [rule for rule in asked if rule not in apart]
     opinions = find_on_pandas(frame, together, list(frame.names)) if together else {}
-    for rule in asked:
-        if rule.rule_id not in opinions:
-            opinions |= find_on_pandas(frame, [rule], list(frame.names), getattr(rule, "selected")(frame))  # noqa: B009
+    for rule in apart:
+        opinions |= find_on_pandas(frame, [rule], list(frame.names), rule.selected(frame))
     return {rule.rule_id: _merged(rule, findings[rule.rule_id], opinions.get(rule.rule_id)) for rule in rules}
 
 

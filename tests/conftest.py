@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 os.environ["TZ"] = "UTC"
 time.tzset()

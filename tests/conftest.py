@@ -15,6 +15,10 @@ time.tzset()
 from airflow_provider_mlpipe.artifacts import Storage  # noqa: E402 - after the zone is set
 from tests import broker, servers  # noqa: E402
 
+# How long an example takes says nothing of the code on a machine that is busy with other tests.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

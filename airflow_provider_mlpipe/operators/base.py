@@ -1,8 +1,9 @@
-"""What the four operators have in common."""
+"""What all operators have in common."""
 
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.config import ConfigLike
 
-__all__ = ["MlpipeOperator", "airflow_failures"]
+__all__ = ["MlpipeOperator", "StageOperator", "airflow_failures"]
 
 
 class MlpipeOperator(BaseOperator):
-    """The base of the stage operators. Its subclasses say in `run_stage` which stage function they call.
+    """The base of whatever runs in a task of ours: where artifacts lie, and what moment the run is about.
 
     Nothing happens before `execute`: no file is read, no connection or configuration looked up when a Dag is parsed.
 
@@ -55,21 +56,6 @@ class MlpipeOperator(BaseOperator):
         self.artifact_root = artifact_root
         self.artifact_conn_id = artifact_conn_id
 
-    def execute(self, context: Context) -> str | dict[str, str]:
-        """Run the stage and return the artifact's URI (of several, by name), which Airflow keeps as ``return_value``.
-
-        Raises:
-            AirflowFailException: a retry would change nothing; the cause is chained.
-            MlpipeError: a retry may help, so the task's retries apply.
-        """
-        _quieten()
-        with airflow_failures():
-            return self.run_stage(self._job(context))
-
-    def run_stage(self, job: Job) -> str | dict[str, str]:
-        """Call the stage function and return the URI of the artifact."""
-        raise NotImplementedError
-
     def find_config(self, config: ConfigLike) -> ConfigLike:
         """Return `config` with a relative path made absolute; see `hooks.settings.find_config`."""
         from airflow_provider_mlpipe.hooks.settings import find_config
@@ -92,6 +78,25 @@ class MlpipeOperator(BaseOperator):
             engine=settings.engine(),
             context=context,
         )
+
+
+class StageOperator(MlpipeOperator):
+    """The base of the operators that run a stage: a subclass says in `run_stage` which function it calls."""
+
+    def execute(self, context: Context) -> str | dict[str, str]:
+        """Run the stage and return the artifact's URI (of several, by name), which Airflow keeps as ``return_value``.
+
+        Raises:
+            AirflowFailException: a retry would change nothing; the cause is chained.
+            MlpipeError: a retry may help, so the task's retries apply.
+        """
+        _quieten()
+        with airflow_failures():
+            return self.run_stage(self._job(context))
+
+    @abstractmethod
+    def run_stage(self, job: Job) -> str | dict[str, str]:
+        """Call the stage function and return the URI of the artifact."""
 
 
 def _quieten() -> None:

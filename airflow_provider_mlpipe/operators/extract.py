@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_mlpipe.operators.base import MlpipeOperator
+from airflow_provider_mlpipe.operators.base import StageOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ExtractFeaturesOperator"]
 
 
-class ExtractFeaturesOperator(MlpipeOperator):
+class ExtractFeaturesOperator(StageOperator):
     """Compute a feature set from its inputs as of the end of the interval; return the feature artifact's URI.
 
     XCom: ``return_value`` (the URI of the raw features, which are what goes online), ``normalized`` (the URI of the
@@ -50,7 +50,7 @@ class ExtractFeaturesOperator(MlpipeOperator):
     """
 
     template_fields: Sequence[str] = (
-        *MlpipeOperator.template_fields,
+        *StageOperator.template_fields,
         "feature_set",
         "config",
         "inputs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.operators.base import StageOperator
 from airflow_provider_mlpipe.operators.feast_base import FeastOperator
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FeastApplyOperator"]
 
 
-class FeastApplyOperator(FeastOperator):
+class FeastApplyOperator(FeastOperator, StageOperator):
     """Register entity, source, feature view and service of a feature artifact in Feast, without materializing.
 
     Unlike ``feast apply`` it removes nothing from the registry, keeps what Feast knows of earlier materializations, and

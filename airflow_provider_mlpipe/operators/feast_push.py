@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_mlpipe.operators.base import StageOperator
 from airflow_provider_mlpipe.operators.feast_base import FeastOperator
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FeastPushOperator"]
 
 
-class FeastPushOperator(FeastOperator):
+class FeastPushOperator(FeastOperator, StageOperator):
     """Push rows between materializations: what a stream has collected, a correction of a few entities.
 
     The view must be registered. Newer rows online stay, as with `FeastMaterializeOperator`, and an artifact whose

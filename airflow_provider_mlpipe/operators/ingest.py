@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlpipe.errors import ConfigError
-from airflow_provider_mlpipe.operators.base import MlpipeOperator
+from airflow_provider_mlpipe.operators.base import StageOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ PROGRESS_SECONDS = 30.0
 """At most one progress line in so many seconds."""
 
 
-class SourceIngestOperator(MlpipeOperator):
+class SourceIngestOperator(StageOperator):
     """Read a source and publish its rows as a raw artifact; return the artifact's URI.
 
     A retry, a clear and a backfill of the same interval land in the same place, and replace what was there as a whole.
@@ -49,7 +49,7 @@ class SourceIngestOperator(MlpipeOperator):
     """
 
     template_fields: Sequence[str] = (
-        *MlpipeOperator.template_fields, "source", "config", "conn_id", "dataset", "parameters",
+        *StageOperator.template_fields, "source", "config", "conn_id", "dataset", "parameters",
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "parameters": "json"}
     ui_color = "#dbeafe"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.operators.base import StageOperator
 from airflow_provider_mlpipe.operators.feast_base import FeastOperator
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FeastMaterializeOperator"]
 
 
-class FeastMaterializeOperator(FeastOperator):
+class FeastMaterializeOperator(FeastOperator, StageOperator):
     """Put a feature artifact online, if everything that it was computed from has passed validation.
 
     Feast's definitions are made from the artifact, so no feature repository needs to be written. What was written is

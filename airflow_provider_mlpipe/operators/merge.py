@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_mlpipe.operators.base import MlpipeOperator
+from airflow_provider_mlpipe.operators.base import StageOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MergeFeaturesOperator"]
 
 
-class MergeFeaturesOperator(MlpipeOperator):
+class MergeFeaturesOperator(StageOperator):
     """Put the chunks of a feature set together; return the URI of the artifact that one run would have made.
 
     XCom: as for `ExtractFeaturesOperator`. A normalised set is made here, of the whole.
@@ -37,7 +37,7 @@ class MergeFeaturesOperator(MlpipeOperator):
             that of the chunks.
     """
 
-    template_fields: Sequence[str] = (*MlpipeOperator.template_fields, "feature_set", "config", "chunks")
+    template_fields: Sequence[str] = (*StageOperator.template_fields, "feature_set", "config", "chunks")
     template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "chunks": "json"}
     ui_color = "#dcfce7"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_mlpipe.operators.base import StageOperator
 from airflow_provider_mlpipe.operators.feast_base import FeastOperator
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FeastTrainingSetOperator"]
 
 
-class FeastTrainingSetOperator(FeastOperator):
+class FeastTrainingSetOperator(FeastOperator, StageOperator):
     """Join labels with the accumulated features of one or several views, point in time; return the artifact's URI.
 
     Each label gets, per view, the newest feature row of its entity that is not later than the label, within the view's

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlpipe.errors import ConfigError
-from airflow_provider_mlpipe.operators.base import MlpipeOperator
+from airflow_provider_mlpipe.operators.base import StageOperator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ _KEYS = frozenset({"return_value", "validation", "report", "metrics", "quarantin
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-class ValidateOperator(MlpipeOperator):
+class ValidateOperator(StageOperator):
     """Judge artifacts by the rules of their datasets; return what is passed on, so that what follows hangs on it.
 
     Suite, verdict and report are written beside the data first. Then a failed rule of severity ERROR fails the task,
@@ -65,7 +65,7 @@ class ValidateOperator(MlpipeOperator):
     """
 
     template_fields: Sequence[str] = (
-        *MlpipeOperator.template_fields, "artifact", "config", "dataset", "related", "fail_task", "runner", "spark"
+        *StageOperator.template_fields, "artifact", "config", "dataset", "related", "fail_task", "runner", "spark"
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "config": "yaml",

@@ -66,10 +66,6 @@ class FeatureFreshnessSensor(FeastOperator, BaseSensorOperator):
         self.max_age = max_age
         self.place = place
 
-    def execute(self, context: Context) -> Any:  # noqa: ANN401 - Airflow's signature
-        """Wait, as every sensor does."""
-        return BaseSensorOperator.execute(self, context)
-
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once.
 

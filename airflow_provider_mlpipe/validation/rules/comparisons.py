@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -62,9 +63,9 @@ class _Comparing(RowRule):
         glue = " OR " if self.nulls == "skip" else " AND "
         return glue.join(frame.is_null(name) for name in self.columns), []
 
+    @abstractmethod
     def kept(self, frame: Frame) -> Condition:
         """Return the SQL condition of a row with all values that keeps the rule."""
-        raise NotImplementedError
 
     def broken(self, frame: Frame) -> Condition:
         """Return the SQL condition of a row that breaks the rule; one that lacks a value is none that keeps it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,7 +10,8 @@ from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.validation.findings import Finding
 from airflow_provider_mlpipe.validation.gx import aggregates, conditions, queries, stock
 from airflow_provider_mlpipe.validation.gx.arguments import for_gx
-from airflow_provider_mlpipe.validation.rules.rows import RowRule
+from airflow_provider_mlpipe.validation.measures import count
+from airflow_provider_mlpipe.validation.rules.rows import Conditional, RowRule
 from airflow_provider_mlpipe.validation.rules.rule import Expectation, Rule, Subject, broken_share
 from airflow_provider_mlpipe.validation.wording import columns, number, value
 
@@ -27,7 +29,7 @@ _NOT_NULL = "expect_column_values_to_not_be_null"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected(RowRule):
+class Expected(Conditional):
     """An expectation of Great Expectations.
 
     Attributes:
@@ -52,9 +54,9 @@ class Expected(RowRule):
         """Return its name and arguments."""
         return self.type, for_gx(self.arguments)
 
+    @abstractmethod
     def is_native(self, frame: Frame) -> bool:
         """Whether the engine says the same of these columns as Great Expectations does on pandas."""
-        raise NotImplementedError
 
     def sample_value(self, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
         """Return the values of all columns that it is about."""
@@ -67,7 +69,7 @@ class Expected(RowRule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExpectedOfRows(Expected):
+class ExpectedOfRows(Expected, RowRule):
     """An expectation that every row meets or fails by itself."""
 
     def is_native(self, frame: Frame) -> bool:
@@ -118,8 +120,6 @@ class ExpectedOfRows(Expected):
 class ExpectedOfColumn(Expected):
     """An expectation of a whole column."""
 
-    by_row: ClassVar[bool] = False
-
     def problem(self, frame: Frame) -> str:
         """Return why there is nothing to compute of such a column, or nothing."""
         found = aggregates.problem_with(self.type, frame.logical(self.column))
@@ -128,14 +128,6 @@ class ExpectedOfColumn(Expected):
     def is_native(self, frame: Frame) -> bool:
         """Whether the engine computes the same."""
         return aggregates.computable(frame.logical(self.column), self.type)
-
-    def in_sql(self, frame: Frame) -> bool:  # noqa: ARG002
-        """Never: no row breaks it."""
-        return False
-
-    def measures(self, subject: Subject) -> Mapping[str, Measure]:  # noqa: ARG002
-        """Return nothing: what it needs depends on what it finds."""
-        return {}
 
     def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:  # noqa: ARG002
         """Return the metrics that Great Expectations asks for."""
@@ -158,8 +150,6 @@ class ExpectedOfColumn(Expected):
 class ExpectedOfTable(Expected):
     """An expectation of the table as a whole: how many rows, which columns."""
 
-    by_row: ClassVar[bool] = False
-
     @property
     def skips_without_columns(self) -> bool:
         """Only for want of a column that the condition reads: which columns there are is what it is about."""
@@ -169,21 +159,10 @@ class ExpectedOfTable(Expected):
         """Always."""
         return True
 
-    def in_sql(self, frame: Frame) -> bool:  # noqa: ARG002
-        """Never: no row breaks it."""
-        return False
-
     def measures(self, subject: Subject) -> Mapping[str, Measure]:
         """Return how many rows the condition leaves."""
-        return {name: wanted for name, wanted in super().measures(subject).items() if name == "selected"}
-
-    def missing(self, frame: Frame) -> Condition | None:  # noqa: ARG002
-        """Every row counts."""
-        return None
-
-    def settled(self, subject: Subject) -> bool:  # noqa: ARG002
-        """No row is unexpected."""
-        return True
+        selected = self.selected(subject.frame)
+        return {} if selected is None else {"selected": count(selected)}
 
     def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:
         """Return how many rows there are."""
@@ -203,8 +182,6 @@ class ExpectedOfTable(Expected):
 class ExpectedOfQuery(Expected):
     """GX's UnexpectedRowsExpectation: a query that returns the rows which should not be there."""
 
-    by_row: ClassVar[bool] = False
-
     @property
     def text(self) -> str:
         """The rule in plain words."""
@@ -214,18 +191,10 @@ class ExpectedOfQuery(Expected):
         """Always: only SQL engines can run it."""
         return True
 
-    def in_sql(self, frame: Frame) -> bool:  # noqa: ARG002
-        """Never: the query may return anything."""
-        return False
-
-    def measures(self, subject: Subject) -> Mapping[str, Measure]:  # noqa: ARG002
-        """Return nothing: the query stands alone."""
-        return {}
-
     def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:  # noqa: ARG002
         """Return how many rows the query finds, and the first of them."""
-        count, first = queries.found_by(subject.frame, self.arguments["unexpected_rows_query"])
-        return Finding(observed=count, unexpected=count, samples=first)
+        rows, first = queries.found_by(subject.frame, self.arguments["unexpected_rows_query"])
+        return Finding(observed=rows, unexpected=rows, samples=first)
 
     def answers(self, finding: Finding) -> Mapping[str, Any]:
         """Return the rows and their number."""
@@ -272,7 +241,9 @@ def stated(statements: Statements) -> Iterator[Rule]:
         common = statements.common(wanted, f"{wanted.type}{f'.{about}' if about else ''}", names, "expectations", place)
         if kind is ExpectedOfQuery:
             _check_query(statements, place, given["unexpected_rows_query"])
-        yield kind(type=wanted.type, arguments=given, **{"mostly": float(given.get("mostly", 1.0)), **common})
+        if kind is ExpectedOfRows:
+            common["mostly"] = float(given.get("mostly", 1.0))
+        yield kind(type=wanted.type, arguments=given, **common)
 
 
 def _class_of(name: str) -> type[Expected]:

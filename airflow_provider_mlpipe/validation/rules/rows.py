@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -93,9 +94,9 @@ class RowRule(Conditional):
         """Whether the rows that do not count are those in which the profile saw a null."""
         return self.condition is None and len(self.columns) == 1
 
+    @abstractmethod
     def broken(self, frame: Frame) -> Condition:
         """Return the SQL condition of a row that breaks the rule; it need not care for missing values."""
-        raise NotImplementedError
 
     def settled(self, subject: Subject) -> bool:  # noqa: ARG002
         """Whether what is known of the columns already says that no row breaks the rule."""

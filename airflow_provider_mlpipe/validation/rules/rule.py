@@ -7,6 +7,7 @@ kind of rule it is.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -64,7 +65,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(ABC):
     """One thing that must hold.
 
     Attributes:
@@ -93,9 +94,9 @@ class Rule:
     on_failure: OnFailure = "block"
 
     @property
+    @abstractmethod
     def text(self) -> str:
         """The rule in plain words."""
-        raise NotImplementedError
 
     @property
     def column(self) -> str:
@@ -126,9 +127,9 @@ class Rule:
         """What it is measured with: rules of one family share statements."""
         return STREAMING if self.streams else self.kind
 
+    @abstractmethod
     def expectation(self) -> Expectation:
         """Return the GX expectation that says the same."""
-        raise NotImplementedError
 
     def problem(self, frame: Frame) -> str:  # noqa: ARG002 - for those who override it
         """Return why the rule makes no sense for such columns, or nothing."""
@@ -142,10 +143,11 @@ class Rule:
         """Return what else it needs, now that `measured` is known, by names beside those; it may be left unanswered."""
         return {}
 
+    @abstractmethod
     def find(self, subject: Subject, measured: Mapping[str, Any]) -> Finding:
         """Return what the data says, from the numbers asked for in `measures` and `later`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def found(self, finding: Finding, rows: int) -> str:
         """Return what was found as a sentence, or nothing where there is nothing to say.
 
@@ -153,7 +155,6 @@ class Rule:
             finding: what was found.
             rows: how many the rule looked at.
         """
-        raise NotImplementedError
 
     def answers(self, finding: Finding) -> Mapping[str, Any]:  # noqa: ARG002
         """Return GX's metrics beyond counts of rows, by their names, as its expectation asks for them."""

@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   := .demo
 STAMP  := $(VENV)/.installed
 SPARK_STAMP := $(VENV)/.installed-spark
+SPARK_PROVIDER := apache-airflow-providers-apache-spark
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo airflow test test-slow check format bench clean
@@ -22,10 +23,13 @@ $(STAMP): pyproject.toml constraints.txt
 	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; fi
 	@touch $@
 
-# Spark and the peers of the benchmarks are large, and only the slow tests need them.
+# Spark and the peers of the benchmarks are large, and only the slow tests need them. Airflow's Spark provider comes without its
+# dependencies: pyspark-client would overwrite files of pyspark, and SparkSubmitOperator needs neither.
 $(SPARK_STAMP): $(STAMP)
 	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,spark,bench]'; \
 	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,spark,bench]'; fi
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --no-deps $(SPARK_PROVIDER); \
+	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(SPARK_PROVIDER); fi
 	@touch $@
 
 demo: $(STAMP) ## Run the whole pipeline on a sample, in .demo/, with Airflow

@@ -5,38 +5,69 @@
     ingest_activity ───────────────────┘
 
     ingest_users ────┐
-                     ├─▶ submit_features             spark_features_submitted
+                     ├─▶ submit_features ─▶ validate_features        spark_features_submitted
     ingest_activity ─┘
 
-Both publish the artifact that DuckDB would publish, so that whatever follows need not know. Try it without a cluster::
+Both publish the artifact that DuckDB would publish, so that whatever follows need not know. Without a cluster::
 
-    pip install 'airflow-provider-mlpipe[spark]'     # and a Java 17
+    pip install 'airflow-provider-mlpipe[spark]'     # and a Java, 17 or 21
+    pip install --no-deps apache-airflow-providers-apache-spark
     mlpipe sample
+    airflow connections add spark_default --conn-type spark --conn-host 'local[*]'
     airflow dags test spark_features 2026-01-15
+    airflow dags test spark_features_submitted 2026-01-15
 
-The Spark is all cores of the worker unless ``[mlpipe] spark_master`` (``AIRFLOW__MLPIPE__SPARK_MASTER``) names one; the
-second Dag takes ``MLPIPE_SPARK_MASTER``. On Databricks, EMR and Kubernetes their own operators run the same file with
-the same arguments; so does SparkSubmitOperator, on workers without pyspark: its provider brings another package of that
-name.
+The Spark of the first is all cores of the worker unless ``[mlpipe] spark_master`` (``AIRFLOW__MLPIPE__SPARK_MASTER``)
+names one; that of the second is what the connection says: ``yarn``, ``spark://host:7077``, ``k8s://...``, with
+``deploy-mode`` and the like in its extra. Without the Spark provider nobody can submit: there is no second Dag then, as
+the description of the first says. ``--no-deps`` because the provider asks for pyspark-client, which overwrites files of
+pyspark; SparkSubmitOperator needs neither, only ``spark-submit`` on the worker's PATH.
+
+On Databricks and EMR their own operators run the same file with the same arguments.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 import airflow_provider_mlpipe
 from airflow_provider_mlpipe.operators import ExtractFeaturesOperator, SourceIngestOperator, ValidateOperator
 
+SparkSubmitOperator: Any
+try:
+    from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+except ImportError:
+    SparkSubmitOperator = None
+
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "feature_config.yaml"
 JOB = Path(airflow_provider_mlpipe.__file__).parent / "feature_extraction" / "__main__.py"
+
+# Where the job publishes: beside its inputs, in the folder of the run's interval.
+FEATURES = (
+    "{{ ti.xcom_pull('ingest_users').rsplit('/', 3)[0] }}/user_features/features/"
+    "{{ data_interval_start | ts_nodash }}Z-{{ data_interval_end | ts_nodash }}Z"
+)
+RULES = {
+    "user_features": {
+        "required_columns": ["user_id", "event_timestamp"],
+        "unique_columns": ["user_id"],
+        "range_constraints": {"tasks_completed_7d": {"min": 0}},
+    },
+}
+
+COMMON: dict[str, Any] = {
+    "doc_md": __doc__,
+    "schedule": CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    "catchup": False,
+    "default_args": {"retries": 2, "retry_delay": timedelta(minutes=1)},
+    "tags": ["mlpipe", "features", "spark"],
+}
 
 
 def ingestion() -> tuple[SourceIngestOperator, SourceIngestOperator]:
@@ -50,13 +81,11 @@ def ingestion() -> tuple[SourceIngestOperator, SourceIngestOperator]:
 
 with DAG(
     dag_id="spark_features",
-    description="Tracker database -> rules -> user features, judged and computed by Spark in the task",
-    doc_md=__doc__,
-    schedule=CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
-    tags=["mlpipe", "features", "spark"],
+    description="Tracker database -> rules -> user features, judged and computed by Spark in the task"
+    + (
+        "" if SparkSubmitOperator else " (nothing to submit by: apache-airflow-providers-apache-spark is not installed)"
+    ),
+    **COMMON,
 ) as in_process:
     users, activity = ingestion()
     valid = ValidateOperator(
@@ -74,34 +103,26 @@ with DAG(
         engine="spark",
     )
 
-with DAG(
-    dag_id="spark_features_submitted",
-    description="Tracker database -> user features, computed by a job on a Spark cluster",
-    doc_md=__doc__,
-    schedule=CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
-    tags=["mlpipe", "features", "spark"],
-) as submitted:
-    users, activity = ingestion()
-    submit = BashOperator(
-        task_id="submit_features",
-        # The task returns the artifact's URI, like ExtractFeaturesOperator.
-        bash_command=f"""
-            spark-submit --master "${{MLPIPE_SPARK_MASTER:-local[*]}}" "{JOB}" \
-              --engine spark --config "{CONFIG}" --set user_features \
-              --inputs "users={{{{ ti.xcom_pull('ingest_users') }}}}" \
-              --inputs "activity={{{{ ti.xcom_pull('ingest_activity') }}}}" \
-              --interval-start "{{{{ data_interval_start.isoformat() }}}}" \
-              --as-of "{{{{ data_interval_end.isoformat() }}}}" \
-              --dag-id "{{{{ dag.dag_id }}}}" --task-id "{{{{ task.task_id }}}}" --run-id "{{{{ run_id }}}}" \
-              --try-number "{{{{ ti.try_number }}}}" --result result.json \
-            && cat result.json
-        """,
-        output_processor=lambda line: json.loads(line)["artifact"],
-        # Of this environment, where both Spark and this package are.
-        env={"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}", "PYSPARK_PYTHON": sys.executable},
-        append_env=True,
-    )
-    [users, activity] >> submit
+if SparkSubmitOperator:
+    with DAG(
+        dag_id="spark_features_submitted",
+        description="Tracker database -> user features, computed by a job on a Spark cluster -> rules",
+        **COMMON,
+    ) as submitted:
+        users, activity = ingestion()
+        submit = SparkSubmitOperator(
+            task_id="submit_features",
+            conn_id="spark_default",
+            name="user_features",
+            application=str(JOB),
+            application_args=[
+                *("--engine", "spark", "--config", str(CONFIG), "--set", "user_features"),
+                *("--inputs", f"users={users.output}", "--inputs", f"activity={activity.output}"),
+                *("--interval-start", "{{ data_interval_start.isoformat() }}"),
+                *("--as-of", "{{ data_interval_end.isoformat() }}"),
+                *("--dag-id", "{{ dag.dag_id }}", "--task-id", "{{ task.task_id }}", "--run-id", "{{ run_id }}"),
+                *("--try-number", "{{ ti.try_number }}"),
+            ],
+        )
+        judge = ValidateOperator(task_id="validate_features", artifact=FEATURES, config=RULES, dataset="user_features")
+        [users, activity] >> submit >> judge

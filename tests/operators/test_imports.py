@@ -55,6 +55,25 @@ assert dags and all(dag.tasks for dag in dags)
     assert loaded(code, tmp_path) & HEAVY == baseline
 
 
+@pytest.mark.parametrize(
+    ("file", "provider", "dags"),
+    [("kafka_event_driven", "kafka", ["kafka_event_driven"]), ("spark_features", "spark", ["spark_features"])],
+)
+def test_a_dag_file_whose_provider_is_absent_says_so(file: str, provider: str, dags: list[str], tmp_path: Path) -> None:
+    path = REPOSITORY / "dags" / f"{file}.py"
+    code = f"""
+import runpy, sys
+from airflow.sdk import DAG
+
+sys.modules["airflow.providers.apache.{provider}"] = None  # what importing it finds
+dags = [value for value in runpy.run_path({str(path)!r}).values() if isinstance(value, DAG)]
+assert [dag.dag_id for dag in dags] == {dags!r}
+assert "apache-airflow-providers-apache-{provider} is not installed" in dags[0].description
+"""
+
+    assert "airflow_provider_mlpipe" in loaded(code, tmp_path)
+
+
 def test_parsing_a_dag_reads_no_file_and_looks_nothing_up(tmp_path: Path) -> None:
     # Neither the YAML nor the connection exists, and any look at [mlpipe] or a connection would raise.
     code = """

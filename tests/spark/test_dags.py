@@ -1,8 +1,12 @@
-"""The example Dags on a real Spark: computed in the task, and by a job that spark-submit starts."""
+"""The example Dags on a real Spark: computed in the task, and by a job that SparkSubmitOperator hands over."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +15,17 @@ from airflow_provider_mlpipe.artifacts import Artifact
 from tests.operators.home import REPOSITORY, Run, Step, new_airflow
 from tests.spark.conftest import absent
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-pytestmark = [pytest.mark.airflow, pytest.mark.skipif(bool(absent()), reason=absent())]
+def lacking() -> str:
+    """Return what these tests lack here."""
+    try:
+        version("apache-airflow-providers-apache-spark")
+    except PackageNotFoundError:
+        return "apache-airflow-providers-apache-spark is not installed (--no-deps)"
+    return absent()
 
+
+pytestmark = [pytest.mark.airflow, pytest.mark.skipif(bool(lacking()), reason=lacking())]
 
 DAGS = ("spark_features", "spark_features_submitted")
 
@@ -28,7 +38,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     airflow = new_airflow(place).with_env(
         AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
         AIRFLOW__MLPIPE__SPARK_MASTER="local[2]",
-        MLPIPE_SPARK_MASTER="local[2]",
+        AIRFLOW_CONN_SPARK_DEFAULT=json.dumps({"conn_type": "spark", "host": "local[2]"}),
+        # Where this environment's spark-submit and Python are.
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         MLPIPE_SAMPLE_DB=f"sqlite:///{database}",
     )
     # Each in a process of its own: a Spark more in the same one would be the first one's.
@@ -38,14 +50,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 
 def test_both_publish_the_same_content(runs: list[Run]) -> None:
-    """The job's result lies below its inputs' root, and its URI is what its task returns."""
+    """The job's result lies below its inputs' root, where the next task takes it from."""
     for run in runs:
         assert set(run.states.values()) == {"success"}, run.log
     in_process, submitted = runs
     computed = Artifact.open(in_process.xcom("extract_features"))
     assert Artifact.open(in_process.xcom("validate_users")).verdict()["engine"] == "spark"
-    handed_over = Artifact.open(submitted.xcom("submit_features"))
+    handed_over = Artifact.open(submitted.xcom("validate_features"))
     assert handed_over.fingerprint == computed.fingerprint
+    assert handed_over.verdict()["passed"] is True
+    assert handed_over.manifest.run["task_id"] == "submit_features"
     for run, artifact in ((DAGS[0], computed), (DAGS[1], handed_over)):
         assert f"/{run}/user_features/features/20260113T020000Z-20260114T020000Z" in artifact.uri
         assert artifact.manifest.details["engine"] == "spark"

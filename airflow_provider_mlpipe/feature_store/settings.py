@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,11 @@ SPARK_ENGINE = {"type": "spark.engine"}
 """Feast's Spark engine, as its configuration wants it: it would take any more keys for settings of Spark's."""
 
 _SPARK_STORE = "airflow_provider_mlpipe.feature_store.feast_spark.MlpipeSparkOfflineStore"
-_POSTGRES_STORE = "airflow_provider_mlpipe.feature_store.feast_postgres.MlpipePostgresOnlineStore"
+_ONLINE_STORES = {
+    "postgres": "airflow_provider_mlpipe.feature_store.feast_postgres.MlpipePostgresOnlineStore",
+    "dynamodb": "airflow_provider_mlpipe.feature_store.feast_dynamodb.MlpipeDynamoDBOnlineStore",
+}
+"""Feast's classes where they need some help; the others are taken as they are."""
 _REGISTRY_STORE = "airflow_provider_mlpipe.feature_store.feast_registry.AtomicFileRegistryStore"
 
 _SPARK_SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.parquet.mergeSchema": "true"}
@@ -125,7 +130,10 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must not stand in a message."""
-        return hidden_values({"registry": self.registry, **self.online, **self.spark.get("spark_conf", {})})
+        known = {"registry": self.registry, **self.online, **self.spark.get("spark_conf", {})}
+        if self.online_type == "dynamodb":  # AWS quotes the request that it refuses
+            known |= {name: value for name, value in os.environ.items() if name.startswith("AWS_") and value}
+        return hidden_values(known)
 
     def lock_for_writing(self, view: str) -> Path:
         """The lock of whoever writes online: per file for SQLite, which has one writer, else per view."""
@@ -214,7 +222,7 @@ class Settings:
                 ) from error
 
     def _online_config(self) -> dict[str, Any]:
-        return {**self.online, "type": _POSTGRES_STORE} if self.online_type == "postgres" else dict(self.online)
+        return {**self.online, "type": _ONLINE_STORES.get(self.online_type, self.online_type)}
 
     def _offline_config(self) -> dict[str, Any]:
         if self.by_spark:

@@ -41,12 +41,25 @@ _UNAVAILABLE = frozenset(
         "psycopg.errors.OperationalError",
         "sqlite3.OperationalError",
         "feast.errors.ConcurrentVersionConflict",
-        "botocore.exceptions.EndpointConnectionError",
+        "botocore.exceptions.ConnectionError",
+        "botocore.exceptions.HTTPClientError",
+        "botocore.errorfactory.InternalServerError",
+        "botocore.errorfactory.LimitExceededException",
+        "botocore.errorfactory.ProvisionedThroughputExceededException",
+        "botocore.errorfactory.RequestLimitExceeded",
+        "botocore.errorfactory.ResourceInUseException",
+        "botocore.errorfactory.ThrottlingException",
     }
 )
 """Exceptions, by full name (the libraries may be absent), after which a later try may succeed."""
 
-_REJECTED = frozenset({"redis.exceptions.AuthenticationError", "redis.exceptions.AuthorizationError"})
+_REJECTED = frozenset(
+    {
+        "redis.exceptions.AuthenticationError",
+        "redis.exceptions.AuthorizationError",
+        "botocore.exceptions.SSLError",
+    }
+)
 """Of those, the ones (by inheritance) that a later try does not help."""
 
 _PYTHON_ERROR = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Timeout)\b.*)$", re.MULTILINE)

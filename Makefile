@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   := .demo
 STAMP  := $(VENV)/.installed
 SPARK_STAMP := $(VENV)/.installed-spark
+DYNAMODB_STAMP := $(VENV)/.installed-dynamodb
 SPARK_PROVIDER := apache-airflow-providers-apache-spark
 
 .DEFAULT_GOAL := help
@@ -32,6 +33,15 @@ $(SPARK_STAMP): $(STAMP)
 	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(SPARK_PROVIDER); fi
 	@touch $@
 
+# Feast's DynamoDB store goes with another boto3 than the rest, and needs a server: each in a folder of its own.
+$(DYNAMODB_STAMP): tests/feature_store/dynamodb-requirements.txt | $(STAMP)
+	@rm -rf $(VENV)/dynamodb-python $(VENV)/dynamodb-node
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(VENV)/dynamodb-python -r $<; \
+	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/dynamodb-python -r $<; fi
+	@if command -v npm >/dev/null; then \
+	   npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/dynamodb-node dynalite@4.0.0 && touch $@; \
+	 else echo 'No npm, so the tests of DynamoDB will skip.' >&2; fi
+
 demo: $(STAMP) ## Run the whole pipeline on a sample, in .demo/, with Airflow
 	@$(BIN)/python scripts/demo.py --home $(DEMO)
 
@@ -41,7 +51,7 @@ airflow: $(STAMP) ## Start a local Airflow with the example DAGs and the sample,
 test: $(STAMP) ## Run the tests
 	@TZ=UTC $(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile
 
-test-slow: $(SPARK_STAMP) ## Run the tests that take long: Spark, kills by the dozen, the composed stack
+test-slow: $(SPARK_STAMP) $(DYNAMODB_STAMP) ## Run the tests that take long: Spark, kills by the dozen, the composed stack
 	@TZ=UTC $(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 check: $(STAMP) ## Style, types, walls between the rooms, docs in step with the code

@@ -38,7 +38,7 @@ __all__ = ["Elsewhere", "dynalite", "elsewhere", "read_by_stock", "without_keys"
 
 PYTHON = Path(sys.prefix) / "dynamodb-python"
 SERVER = Path(sys.prefix) / "dynamodb-node" / "node_modules" / "dynalite" / "cli.js"
-HOW = f"make {Path(sys.prefix).name}/.installed-dynamodb (needs node 20 and npm)"
+HOW = f"make {Path(sys.prefix).name}/.installed-dynamodb (needs npm)"
 
 KEYS = {"AWS_ACCESS_KEY_ID": "the-key-of-a-test", "AWS_SECRET_ACCESS_KEY": servers.PASSWORD}
 ENVIRONMENT = {

@@ -19,6 +19,7 @@ from airflow_provider_mlpipe.ingestion.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from airflow_provider_mlpipe.config import Configured, DatabaseSource, Source
     from airflow_provider_mlpipe.ingestion.window import Window
@@ -144,14 +145,13 @@ class DriverReader(DatabaseReader):
         if window is None:
             return _marked(sql, values, driver.paramstyle)
         base = base if request.model.table is not None else f"(\n{base}\n) mlpipe_query"  # without AS: Oracle
-        column = driver.quoted(window.column)
-        tests = [f"{column} < :mlpipe_end"]
-        values["mlpipe_end"] = window.end.replace(tzinfo=None)
-        if window.start is not None:
-            tests.append(f"{column} >= :mlpipe_start")
-            values["mlpipe_start"] = window.start.replace(tzinfo=None)
-        nulls = "" if window.on_null == "exclude" else f" OR {column} IS NULL"
-        sql = f"SELECT * FROM {base} WHERE ({' AND '.join(tests)}){nulls}"  # noqa: S608 - quoted names, marks for values
+
+        def mark(name: str, moment: datetime) -> str:
+            values[f"mlpipe_{name}"] = moment.replace(tzinfo=None)
+            return f":mlpipe_{name}"
+
+        where = window.where(driver.quoted(window.column), mark)
+        sql = f"SELECT * FROM {base} WHERE {where}"  # noqa: S608 - quoted names, marks for values
         return _marked(sql, values, driver.paramstyle)
 
 

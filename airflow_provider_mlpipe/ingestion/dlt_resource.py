@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
 from airflow_provider_mlpipe.ingestion.detection import Frame, detected
 from airflow_provider_mlpipe.ingestion.failures import Overloaded, Unreadable, is_transient
+from airflow_provider_mlpipe.ingestion.markers import filled, moments_of
 from airflow_provider_mlpipe.ingestion.records import expected_columns, frame_of
 from airflow_provider_mlpipe.ingestion.stream import Chunk, Stream
 
@@ -45,11 +46,7 @@ class DltReader:
         self, source: Configured[Source], model: DltSource, *, run: Run, as_of: datetime | None = None
     ) -> None:
         self._source, self._model = source, model
-        interval = run.interval
-        self._bounds = {
-            "{start}": None if interval is None else interval.start,
-            "{end}": as_of if as_of is not None or interval is None else interval.end,
-        }
+        self._moments = moments_of(run, as_of)
         self._arguments = {name: self._filled(name, value) for name, value in model.arguments.items()}
 
     @property
@@ -201,13 +198,9 @@ class DltReader:
             return {key: self._filled(f"{name}.{key}", item) for key, item in value.items()}
         if isinstance(value, list):
             return [self._filled(name, item) for item in value]
-        for marker, moment in self._bounds.items():
-            if not isinstance(value, str) or marker not in value:
-                continue
-            if moment is None:
-                raise self._misconfigured(f"arguments.{name}", f"{marker} needs a data interval; this run has none")
-            value = value.replace(marker, moment.isoformat())
-        return value
+        if not isinstance(value, str):
+            return value
+        return filled(value, self._moments, lambda problem: self._misconfigured(f"arguments.{name}", problem))
 
     def _misconfigured(self, key: str, problem: str, hint: str = "") -> ConfigError:
         where = self._source.where(*key.split("."))

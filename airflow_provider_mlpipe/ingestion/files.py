@@ -11,6 +11,7 @@ from airflow_provider_mlpipe.artifacts.manifest import decode_schema, encode_sch
 from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError, did_you_mean, redact
 from airflow_provider_mlpipe.ingestion.filestate import KEY, Choice, NotAsReadError, chosen
 from airflow_provider_mlpipe.ingestion.listing import files_at, is_glob
+from airflow_provider_mlpipe.ingestion.markers import moments_of, needs_interval
 from airflow_provider_mlpipe.ingestion.sourcefile import SourceFile
 from airflow_provider_mlpipe.ingestion.stream import Stream
 
@@ -198,11 +199,7 @@ class FileReader:
             )
 
     def _dated(self, path: str, run: Run | None, as_of: datetime | None) -> str:
-        interval = None if run is None else run.interval
-        moments = {
-            "start": None if interval is None else interval.start,
-            "end": as_of if as_of is not None or interval is None else interval.end,
-        }
+        moments = moments_of(run, as_of)
 
         def filled(match: re.Match[str]) -> str:
             word, form = match[1], match[2]
@@ -211,9 +208,7 @@ class FileReader:
                 raise self._misconfigured("path", problem, "Write {start:%Y/%m/%d} or {end:%Y/%m/%d}.")
             moment = moments[word]
             if moment is None:
-                raise self._misconfigured(
-                    "path", f"{match[0]} needs a data interval; this run has none", "Give an interval or as_of."
-                )
+                raise self._misconfigured("path", needs_interval(match[0]), "Give an interval or as_of.")
             return moment.strftime(form or _DAY)
 
         return _MOMENT.sub(filled, path)

@@ -109,14 +109,7 @@ class PostgresReader(DatabaseReader):
 
     def _condition(self, session: Session) -> str:
         window = self._request.window
-        if window is None:
-            return ""
-        column = quote(window.column)
-        tests = [f"{column} < {session.parameter('end', window.end)}"]
-        if window.start is not None:
-            tests.append(f"{column} >= {session.parameter('start', window.start)}")
-        nulls = "" if window.on_null == "exclude" else f" OR {column} IS NULL"
-        return f"({' AND '.join(tests)}){nulls}"
+        return "" if window is None else window.where(quote(window.column), session.parameter)
 
     # ------------------------------------------------------------------ parallel
 

@@ -65,6 +65,19 @@ class Window:
                 hint="Choose another incremental.cursor_column, or convert it in a query.",
             )
 
+    def where(self, column: str, value: Callable[[str, datetime], str]) -> str:
+        """Return the window as an SQL condition.
+
+        Args:
+            column: the quoted name.
+            value: writes a bound as the server takes it, given what it is called (``end``, ``start``) and the moment.
+        """
+        tests = [f"{column} < {value('end', self.end)}"]
+        if self.start is not None:
+            tests.append(f"{column} >= {value('start', self.start)}")
+        nulls = "" if self.on_null == "exclude" else f" OR {column} IS NULL"
+        return f"({' AND '.join(tests)}){nulls}"
+
     def only(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows of `batch` inside the window.
 

@@ -108,14 +108,7 @@ class MysqlReader(DatabaseReader):
 
     def _condition(self) -> str:
         window = self._request.window
-        if window is None:
-            return ""
-        column = quoted(window.column)
-        tests = [f"{column} < {literal('end', window.end)}"]
-        if window.start is not None:
-            tests.append(f"{column} >= {literal('start', window.start)}")
-        nulls = "" if window.on_null == "exclude" else f" OR {column} IS NULL"
-        return f" WHERE ({' AND '.join(tests)}){nulls}"
+        return "" if window is None else f" WHERE {window.where(quoted(window.column), literal)}"
 
     def _batches(
         self, connected: Session, sql: str, columns: list[Column]

@@ -10,6 +10,7 @@ from airflow_provider_mlpipe.config.rest import requests_per_second
 from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError, did_you_mean
 from airflow_provider_mlpipe.ingestion.connection import header_secrets, location_of, secrets_of
 from airflow_provider_mlpipe.ingestion.detection import Frame, detected
+from airflow_provider_mlpipe.ingestion.markers import filled, moments_of
 from airflow_provider_mlpipe.ingestion.records import expected_columns, frame_of
 from airflow_provider_mlpipe.ingestion.rest.authentication import MissingCredentialError, authentication_of
 from airflow_provider_mlpipe.ingestion.rest.client import Ask, RestClient, same_origin
@@ -20,7 +21,7 @@ from airflow_provider_mlpipe.ingestion.rest.pagination import pager_of
 from airflow_provider_mlpipe.run import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from airflow_provider_mlpipe.config import ApiSource, Configured, Source
@@ -53,7 +54,8 @@ class ApiReader:
     ) -> None:
         self._source, self._model, self._connection = source, model, connection
         self._sleep, self._clock = sleep, clock
-        params = {name: self._filled(name, value, run, as_of) for name, value in model.params.items()}
+        moments = moments_of(run, as_of)
+        params = {name: self._filled(name, value, moments) for name, value in model.params.items()}
         self._start = Ask(self._address(), params)
         try:
             self._authentication = authentication_of(model.auth, connection, clock=clock)
@@ -168,24 +170,12 @@ class ApiReader:
             raise self._misconfigured("url", "must start with http:// or https://, or be relative to a conn_id")
         return f"{base.rstrip('/')}/{self._model.url.lstrip('/')}"
 
-    def _filled(self, name: str, value: Any, run: Run, as_of: datetime | None) -> Any:  # noqa: ANN401 - any scalar
+    def _filled(self, name: str, value: Any, moments: Mapping[str, datetime | None]) -> Any:  # noqa: ANN401 - any scalar
         if isinstance(value, bool):
             return str(value).lower()
         if not isinstance(value, str):
             return value
-        interval = run.interval
-        bounds = {
-            "start": None if interval is None else interval.start,
-            "end": as_of if as_of is not None or interval is None else interval.end,
-        }
-        for word, moment in bounds.items():
-            marker = "{" + word + "}"
-            if marker not in value:
-                continue
-            if moment is None:
-                raise self._misconfigured(f"params.{name}", f"{marker} needs a data interval; this run has none")
-            value = value.replace(marker, moment.isoformat())
-        return value
+        return filled(value, moments, lambda problem: self._misconfigured(f"params.{name}", problem))
 
     def _misconfigured(self, key: str, problem: str, hint: str = "") -> ConfigError:
         return ConfigError.invalid(where=self._source.where(*key.split(".")), key=key, problem=problem, hint=hint)

@@ -1,4 +1,4 @@
-"""Calling the functions of users: with tables cut to what they may see, and with a close look at the result."""
+"""Calling the functions of users: with tables cut to what they may see, and a close look at these and at the result."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from airflow_provider_mlpipe.engines import DuckDBEngine
 from airflow_provider_mlpipe.errors import MlpipeError, redact, samples
 from airflow_provider_mlpipe.feature_extraction import compile as compiler
 from airflow_provider_mlpipe.feature_extraction.custom import Context, problem_in
+from airflow_provider_mlpipe.feature_extraction.lineage import outputs_of
+from airflow_provider_mlpipe.feature_extraction.proof import Sight
+from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,10 +29,12 @@ _NAME = "mlpipe_custom"
 _DATAFRAMES = "It takes and returns pandas DataFrames (pandas=True), which only the embedded engine can give it."
 
 
-def called(plan: Plan, engine: Engine, schemas: Mapping[str, pa.Schema], extent: Extent) -> Iterator[Any]:
-    """Call every function that a plan needs, once per moment, and yield tables with their results.
+def called(
+    plan: Plan, engine: Engine, schemas: Mapping[str, pa.Schema], extent: Extent
+) -> Iterator[tuple[Any, list[Sight]]]:
+    """Call every function that a plan needs, once per moment, and yield a table with its results and what it was given.
 
-    Each has the key as k0, the moment if there are many, and a column per feature, called by its id in the plan.
+    A table has the key as k0, the moment if there are many, and a column per feature, called by its id in the plan.
 
     Raises:
         FeatureError: a function failed, or what it returned is not what it must be; the message says where it stands.
@@ -38,33 +43,76 @@ def called(plan: Plan, engine: Engine, schemas: Mapping[str, pa.Schema], extent:
         where = plan.custom_places[custom.path]
         if custom.pandas and not isinstance(engine, DuckDBEngine):
             raise problem_in(custom, "cannot run on this engine", where=where, hint=_DATAFRAMES)
-        parts = []
+        parts, sights = [], []
         for m, moment in enumerate(extent.moments):
             end = moment - plan.delay
             context = Context(entity=plan.domain.entity, as_of=moment, start=end - custom.window, end=end)
             name = f"{_NAME}_{n}_{m}"
-            found = _result(plan, custom, engine, schemas, context, name)
+            tables, given = _given(plan, custom, engine, schemas, context, name)
+            sights += [_seen(plan, custom, engine, role, table, context) for role, table in tables.items()]
+            found = _result(plan, custom, engine, given, context, name)
             kept = compiler.outcome(plan, custom, found, moment if extent.many else None)
             engine.keep(f"{name}_kept", engine.ibis().compile(kept))
             parts.append(compiler.kept(kept, f"{name}_kept"))
             _refuse_twins(custom, engine, f"{name}_kept", where)
-        yield compiler.stacked(parts)
+        yield compiler.stacked(parts), sights
 
 
-def _result(
+def _given(
     plan: Plan, custom: Custom, engine: Engine, schemas: Mapping[str, pa.Schema], context: Context, name: str
-) -> Any:  # noqa: ANN401 - ibis has no types
-    """Return what the function returns, as a table that the engine knows."""
-    where = plan.custom_places[custom.path]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the function may see, as tables that the engine knows, and as what it takes: these, or DataFrames."""
     tables = {
         role: compiler.visible(plan, role, schemas[role], columns, context.start, context.end)
         for role, columns in custom.inputs.items()
     }
-    if custom.pandas:
-        backend = engine.ibis()
-        tables = {role: engine.batches(backend.compile(table)).read_all().to_pandas() for role, table in tables.items()}
+    if not custom.pandas:
+        return tables, dict(tables)
+    frames = {}
+    for role, table in tables.items():
+        rows = engine.batches(engine.ibis().compile(table)).read_all()
+        engine.register(f"{name}_{role}", rows)
+        tables[role] = compiler.table_of(f"{name}_{role}", rows.schema)
+        frames[role] = rows.to_pandas()
+    return tables, frames
+
+
+def _seen(plan: Plan, custom: Custom, engine: Engine, role: str, table: Any, context: Context) -> Sight:  # noqa: ANN401 - ibis has no types
+    """Return what one table shows, for the proof.
+
+    Raises:
+        FeatureError: it holds what the function must not see. That would be an error of this package.
+    """
+    times = compiler.times_in(plan, role, table, context.start, context.end)
+    (latest, outside) = (None, 0) if times is None else engine.row(str(engine.ibis().compile(times)))
+    latest = None if latest is None else instant(latest)
+    if outside:
+        raise problem_in(
+            custom,
+            f"would be given {outside} rows of {role!r} from outside of {context.start.isoformat()} to "
+            f"{context.end.isoformat()}, the latest from {latest.isoformat() if latest else None}",
+            where=plan.custom_places[custom.path],
+            hint="Nothing was published. Please report this with the proof of an earlier run.",
+        )
+    return Sight(
+        source=role,
+        window=custom.window,
+        latest=latest,
+        lead=None if latest is None else context.end - latest,
+        violations=outside,
+        features=tuple(
+            feature.name
+            for feature in plan.features
+            if any(output.custom is custom for output in outputs_of(plan, feature.id))
+        ),
+    )
+
+
+def _result(plan: Plan, custom: Custom, engine: Engine, given: Mapping[str, Any], context: Context, name: str) -> Any:  # noqa: ANN401
+    """Return what the function returns, as a table that the engine knows."""
+    where = plan.custom_places[custom.path]
     try:
-        found = custom.function(tables, context)
+        found = custom.function(given, context)
     except MlpipeError:
         raise
     except Exception as error:

@@ -114,7 +114,10 @@ class Computation:
         self._count(backend, tables, per_source, extent)
         for source, per_key in per_source.items():
             self._look(backend, source, per_key, extent)
-        own = list(called(plan, engine, self._schemas, extent))
+        own = []
+        for results, sights in called(plan, engine, self._schemas, extent):
+            own.append(results)
+            self.sights += sights
         yield from engine.batches(backend.compile(compiler.feature_rows(plan, tables, per_source, extent, own)))
 
     def _refuse_conflicts(self, backend: Any, tables: Mapping[str, Any]) -> None:  # noqa: ANN401 - ibis has no types

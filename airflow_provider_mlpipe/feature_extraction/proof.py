@@ -1,8 +1,9 @@
 """The proof: for each feature the latest event that it saw, found while it was computed, beside the moment.
 
 The filter alone proves nothing: it is the filter that could be wrong. So the aggregation carries the time of the latest
-event along, for each set of events that it counts, and that time is held against the moment afterwards. A result with
-an event from at or after its moment is not published.
+event along, for each set of events that it counts, and that time is held against the moment afterwards; of a function
+of the user, it is the latest time in each table that it was given. A result with an event from at or after its moment
+is not published.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ PROOF = "_proof.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """What one set of events has shown: those of a window for which a condition holds.
+    """What one set of events has shown: those of a window for which a condition holds, or an input of a function.
 
     Attributes:
-        source: the input with the events.
+        source: the source of the events; of a function the input.
         window: the window's length.
         latest: the latest event counted, of all moments; None if there was none.
         lead: by how much the latest event came before the end of its window, the least of all moments.
@@ -106,11 +107,11 @@ def joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     whole["features"] = {}
     for name in parts[0]["features"]:
         found = [part["features"][name] for part in parts]
-        latest = [one["latest_input"] for one in found if one["latest_input"]]
         leads = [one["seconds_before_end"] for one in found if one["seconds_before_end"] is not None]
         whole["features"][name] = {
             **found[0],
-            "latest_input": max(latest, default=None),
+            "sources": {source: _latest([one["sources"][source] for one in found]) for source in found[0]["sources"]},
+            "latest_input": _latest([one["latest_input"] for one in found]),
             "seconds_before_end": min(leads, default=None),
             "violations": sum(one["violations"] for one in found),
         }
@@ -122,16 +123,22 @@ def encoded(proof: Mapping[str, Any]) -> bytes:
     return json.dumps(proof, indent=2).encode()
 
 
+def _latest(times: Iterable[str | None]) -> str | None:
+    return max(filter(None, times), default=None)
+
+
 def _nothing() -> dict[str, Any]:
-    return {"latest_input": None, "seconds_before_end": None, "windows_days": [], "violations": 0, "sources": []}
+    return {"latest_input": None, "seconds_before_end": None, "windows_days": [], "violations": 0, "sources": {}}
 
 
 def _add(found: dict[str, Any], sight: Sight) -> None:
     days = sight.window.total_seconds() / 86400
     found["windows_days"] = sorted({*found["windows_days"], days})
-    found["sources"] = sorted({*found["sources"], sight.source})
+    latest = sight.latest.isoformat() if sight.latest is not None else None
+    sources = {**found["sources"], sight.source: _latest([found["sources"].get(sight.source), latest])}
+    found["sources"] = dict(sorted(sources.items()))
     found["violations"] += sight.violations
-    if sight.latest is not None and sight.lead is not None:
-        found["latest_input"] = max(filter(None, [found["latest_input"], sight.latest.isoformat()]))
+    if sight.lead is not None:
+        found["latest_input"] = _latest([found["latest_input"], latest])
         leads = [found["seconds_before_end"], sight.lead.total_seconds()]
         found["seconds_before_end"] = min(lead for lead in leads if lead is not None)

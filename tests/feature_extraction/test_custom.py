@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pandas as pd
@@ -9,7 +10,9 @@ import pytest
 
 from airflow_provider_mlpipe.config import feature_set
 from airflow_provider_mlpipe.errors import ConfigError, FeatureError
-from airflow_provider_mlpipe.feature_extraction import Moments, extract
+from airflow_provider_mlpipe.feature_extraction import Moments, extract, merge_chunks
+from airflow_provider_mlpipe.feature_extraction.chunks import Chunk
+from airflow_provider_mlpipe.feature_extraction.compile import own
 from airflow_provider_mlpipe.feature_extraction.lineage import Edge, lineage
 from airflow_provider_mlpipe.feature_extraction.plan import plan
 from tests.feature_extraction import own_features
@@ -125,3 +128,59 @@ def test_a_package_offers_functions_by_entry_point(root, monkeypatch):
 def test_another_text_of_a_function_is_another_meaning():
     first, second = (plan(configured(custom=[f"{HERE}:{name}"])).spec_hash for name in ("big", "latest_age"))
     assert first != second
+
+
+def proof_of(found):
+    return json.loads(found.artifact.read_beside("_proof.json"))
+
+
+def test_the_proof_names_the_latest_time_of_each_input_that_a_function_was_given(root):
+    people = users("ann", "bob", created_at=[AS_OF - 5 * HOUR, AS_OF + HOUR])
+    found = extracted(
+        root, people, EVENTS, custom=[f"{HERE}:big", f"{HERE}:latest_age"], derived={"share": "big_tasks / 2"},
+        features=["big_tasks", "latest_age", "share", "bug_rate"], delay="30m",
+    )  # fmt: skip
+    proof = proof_of(found)
+    assert proof["violations"] == 0
+    event, person = ((AS_OF - ago).isoformat() for ago in (HOUR, 5 * HOUR))
+    given = {
+        "latest_input": event, "seconds_before_end": 1800, "windows_days": [30], "violations": 0,
+        "sources": {"activity": event},
+    }  # fmt: skip
+    assert proof["features"]["big_tasks"] == proof["features"]["share"] == given
+    # What is to come is not there: neither the event an hour later nor the time of bob's.
+    assert proof["features"]["latest_age"] == {**given, "sources": {"activity": event, "users": person}}
+    frame = own_features.SEEN[-1][1]["activity"]
+    assert frame["occurred_at"].max().isoformat() + "+00:00" == event
+
+
+def test_the_proof_of_many_moments_and_of_chunks_is_about_all_that_functions_were_given(root):
+    inputs = {"users": published(root, "users", users("ann", "bob")), "activity": published(root, "activity", EVENTS)}
+    features = configured(custom=[f"{HERE}:big"], cache=False)
+    moments = Moments.between(AS_OF - timedelta(days=2), AS_OF + timedelta(days=1), "1d")
+    whole = extract(features, inputs, root=root, run=day(), as_of=moments)
+    assert proof_of(whole)["features"]["big_tasks"]["latest_input"] == (AS_OF - HOUR).isoformat()
+    assert proof_of(whole)["features"]["big_tasks"]["seconds_before_end"] == 3600
+    below = root.below("chunks")
+    parts = [
+        extract(features, inputs, root=below, run=day(), as_of=moments, chunk=Chunk(index=n, of=2)).artifact
+        for n in range(2)
+    ]
+    merged = merge_chunks(features, parts, root=below, run=day())
+    assert proof_of(merged) == proof_of(whole)
+
+
+@pytest.mark.parametrize("name", ["big", "latest_age"])
+def test_a_cut_that_lets_the_future_in_is_found_out_before_the_function_sees_it(root, monkeypatch, name):
+    """The proof is computed from the tables themselves: with the cut broken, nothing is called or published."""
+    real = own.visible
+
+    def broken(plan, role, schema, columns, start, end):
+        return real(plan, role, schema, columns, start, end + timedelta(days=1))
+
+    monkeypatch.setattr("airflow_provider_mlpipe.feature_extraction.compile.visible", broken)
+    calls = len(own_features.SEEN)
+    with pytest.raises(FeatureError, match=f"{name} .* would be given 1 rows of 'activity' from outside of"):
+        extracted(root, users("ann", "bob"), EVENTS, custom=[f"{HERE}:{name}"])
+    assert len(own_features.SEEN) == calls
+    assert root.below(f"user_features/features/{day().partition}").read("_manifest.json") is None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from airflow_provider_mlpipe.feature_extraction.compile.events import in_window, kept_events, unseen
 from airflow_provider_mlpipe.feature_extraction.compile.extent import MOMENT, Extent
-from airflow_provider_mlpipe.feature_extraction.compile.own import outcome, stacked, visible
+from airflow_provider_mlpipe.feature_extraction.compile.own import outcome, stacked, times_in, visible
 from airflow_provider_mlpipe.feature_extraction.compile.rows import (
     Conflict,
     conflicts,
@@ -60,6 +60,7 @@ __all__ = [
     "spread",
     "stacked",
     "table_of",
+    "times_in",
     "unseen",
     "visible",
 ]

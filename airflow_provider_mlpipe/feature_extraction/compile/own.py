@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.feature_extraction.custom import Custom
     from airflow_provider_mlpipe.feature_extraction.plan import Plan
 
-__all__ = ["outcome", "stacked", "visible"]
+__all__ = ["outcome", "stacked", "times_in", "visible"]
 
 
 def visible(plan: Plan, role: str, schema: pa.Schema, columns: Sequence[str], start: datetime, end: datetime) -> Any:  # noqa: ANN401 - ibis has no types
@@ -42,6 +42,27 @@ def visible(plan: Plan, role: str, schema: pa.Schema, columns: Sequence[str], st
         if table[name].type().is_timestamp() and name not in plan.domain.planned
     }
     return table.mutate(**later) if later else table
+
+
+def times_in(plan: Plan, role: str, table: Any, start: datetime, end: datetime) -> Any:  # noqa: ANN401
+    """Return a row about a table made by `visible`, or None if it has no time in it.
+
+    `latest` is the latest time that stands there, `outside` counts rows with a time that must not: one at or after
+    `end`, or, of events, one before `start`.
+    """
+    import ibis
+
+    own = plan.time_of(role)
+    times = [name for name in table.columns if table[name].type().is_timestamp()]
+    times = [name for name in times if name == own or name not in plan.domain.planned]
+    if not times:
+        return None
+    outside = [table[name] >= moment(end) for name in times] + ([table[own] < moment(start)] if own else [])
+    latest = [table[name].max() for name in times]
+    return table.aggregate(
+        latest=ibis.greatest(*latest) if len(latest) > 1 else latest[0],
+        outside=ibis.or_(*outside).sum().fill_null(0).cast("int64"),
+    )
 
 
 def outcome(plan: Plan, custom: Custom, found: Any, when: datetime | None) -> Any:  # noqa: ANN401

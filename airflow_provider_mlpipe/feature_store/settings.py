@@ -193,7 +193,8 @@ class Settings:
     def _adapted(self, repository: Repository, *, writing: bool) -> Any:  # noqa: ANN401 - feast has no types
         """Return the repository's own configuration; for writing with our reader, engine and care for the registry."""
         config = config_of(repository.folder)
-        config.online_config = dict(self.online)
+        # Feast's PostgreSQL class keeps times as it has kept them there; our DynamoDB class keeps what Feast's does.
+        config.online_config = dict(self.online) if self.online_type == "postgres" else self._online_config()
         given = config.registry_config
         registry = {"path": given} if isinstance(given, str) else dict(given)
         if repository.registry_is_file:

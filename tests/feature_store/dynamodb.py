@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import Storage
     from airflow_provider_mlpipe.config import FeatureStore
 
-__all__ = ["Elsewhere", "dynalite", "elsewhere", "read_by_stock", "without_keys"]
+__all__ = ["Elsewhere", "apply", "dynalite", "elsewhere", "insisted", "read_by_stock", "without_keys"]
 
 PYTHON = Path(sys.prefix) / "dynamodb-python"
 SERVER = Path(sys.prefix) / "dynamodb-node" / "node_modules" / "dynalite" / "cli.js"
@@ -147,3 +147,32 @@ def read_by_stock(store: FeatureStore, root: Storage, view: str, keys: list[dict
         opened._provider = provider
         answer = opened.get_online_features(features=[f"{view}:{feature}"], entity_rows=keys).to_dict()
     return list(answer[feature])
+
+
+def insisted(answers: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
+    """Return what our class makes of these answers to requests for keys 1 to 3, and what it asked."""
+    from airflow_provider_mlpipe.feature_store import feast_dynamodb
+
+    class Client:
+        asked: ClassVar[list[Any]] = []
+
+        def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+            self.asked.append(RequestItems["t"])
+            return answers[len(self.asked) - 1]
+
+    client, feast_dynamodb.PATIENCE = Client(), 2
+    found = feast_dynamodb._Thorough(client).batch_get_item(RequestItems={"t": {"Keys": [1, 2, 3], "Projection": "p"}})
+    return found["Responses"].get("t", []), client.asked
+
+
+def apply(folder: str) -> None:
+    """Do what `feast apply` does, for a repository."""
+    from feast.repo_config import load_repo_config
+    from feast.repo_operations import apply_total
+
+    sys.path.insert(0, folder)
+    try:
+        with quiet():
+            apply_total(load_repo_config(Path(folder), Path(folder, "feature_store.yaml")), Path(folder), True)
+    finally:
+        sys.path.remove(folder)

@@ -17,13 +17,14 @@ from airflow_provider_mlpipe.errors import (
     Terminal,
     Transient,
 )
-from airflow_provider_mlpipe.feature_store import freshness, materialize, probe, push, read_online, rollback
+from airflow_provider_mlpipe.feature_store import export, freshness, materialize, probe, push, read_online, rollback
 from tests import servers
 from tests.feature_store import dynamodb
 from tests.feature_store.feature_artifacts import VIEW, as_of, every_type, expected, features, online, scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from airflow_provider_mlpipe.artifacts import Storage
 
@@ -133,6 +134,30 @@ def test_rows_beyond_the_size_of_an_answer_are_read_nevertheless(
     assert None in there(dynamodb.read_by_stock, store, root, VIEW, keys, "essay")
     assert there(materialize, features(root, old, day=14), store, root=root).rows_skipped == 20
     assert there(online, store, root, new) == expected(new)
+
+
+def test_what_was_left_out_is_asked_for_again_until_patience_ends(there: dynamodb.Elsewhere) -> None:
+    """A server under load, which dynalite cannot be: it may even answer with nothing at all."""
+    some = {"Responses": {"t": ["one"]}, "UnprocessedKeys": {"t": {"Keys": [2, 3]}}}
+    nothing = {"Responses": {}, "UnprocessedKeys": {"t": {"Keys": [2, 3]}}}
+    rest = {"Responses": {"t": ["two"]}, "UnprocessedKeys": {}}
+    rows, asked = there(dynamodb.insisted, [some, nothing, rest])
+    assert rows == ["one", "two"]
+    assert asked == [{"Keys": keys, "Projection": "p"} for keys in ([1, 2, 3], [2, 3], [2, 3])]
+    with pytest.raises(AssertionError, match="TimeoutError: DynamoDB answered 2 times in a row without a row"):
+        there(dynamodb.insisted, [some, nothing, nothing])
+
+
+def test_an_exported_repository_is_applied_by_feast_and_used_as_it_is(
+    root: Storage, store: FeatureStore, there: dynamodb.Elsewhere, tmp_path: Path
+) -> None:
+    before, after = scores(5, seed=1), scores(5, seed=2)
+    there(export, [features(root, before, day=15)], tmp_path / "repo", store, root=root)
+    there(dynamodb.apply, str(tmp_path / "repo"))
+    theirs = FeatureStore(repo=str(tmp_path / "repo"))
+    for table, day, written in ((before, 15, 5), (after, 14, 0), (after, 16, 5)):
+        assert there(materialize, features(root, table, day=day), theirs, root=root).rows == written
+    assert there(online, theirs, root, after) == expected(after)
 
 
 def test_a_rollback_is_refused(root: Storage, store: FeatureStore, there: dynamodb.Elsewhere) -> None:

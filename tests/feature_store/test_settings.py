@@ -116,6 +116,32 @@ def test_an_error_whose_cause_names_a_secret_loses_its_cause() -> None:
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("ProvisionedThroughputExceededException", StoreUnavailableError),
+        ("ThrottlingException", StoreUnavailableError),
+        ("ResourceInUseException", StoreUnavailableError),
+        ("ResourceNotFoundException", StoreRejectedError),
+        ("InvalidSignatureException", StoreRejectedError),
+    ],
+)
+def test_a_busy_aws_can_be_tried_again_and_what_it_quotes_is_hidden(
+    root: Storage, monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception]
+) -> None:
+    """AWS quotes the request that it refuses, with the token that it was signed with."""
+    from botocore.session import get_session
+
+    monkeypatch.setenv("AWS_SESSION_TOKEN", SECRET)
+    settings = Settings.of(FeatureStore(online_store={"type": "dynamodb", "region": "eu-west-1"}), root)
+    client = get_session().create_client("dynamodb", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+    answer = {"Error": {"Code": code, "Message": f"x-amz-security-token:{SECRET}"}}
+    with pytest.raises(error) as caught, translated(settings.secrets, doing="read"):
+        raise client.exceptions.from_code(code)(answer, "BatchGetItem")
+    assert "BatchGetItem operation: x-amz-security-token:***" in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_a_lock_is_waited_for_and_given_up_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     lock = tmp_path / "below" / "a.lock"

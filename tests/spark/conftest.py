@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_mlpipe.engines import SparkSettings
+from tests.spark.generated import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
 HERE = Path(__file__).parent
 
@@ -76,3 +79,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 def on_spark(spark: object) -> SparkSettings:
     """Settings with which an engine takes the running Spark."""
     return SparkSettings(master="local[2]")
+
+
+@pytest.fixture(scope="module", params=[1], ids="seed {}".format)
+def drawn(request: pytest.FixtureRequest) -> dict[str, pa.Table]:
+    """Inputs with everything that engines are known to disagree on."""
+    return tables(request.param)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import types
-from pathlib import Path
 from typing import get_args
 
 import ibis
@@ -17,18 +16,15 @@ from airflow_provider_mlpipe.config import FeatureSet, feature_set
 from airflow_provider_mlpipe.config.features import AggregationName
 from airflow_provider_mlpipe.feature_extraction.expression import FUNCTIONS
 from airflow_provider_mlpipe.feature_extraction.plan import ZERO_WITHOUT_EVENTS, plan
+from tests.docs.howto import blocks, page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "features.md").read_text(encoding="utf-8")
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+PAGE = page("features")
 
 
 @pytest.fixture
 def my_project(monkeypatch):
     """The page's function, where the page's YAML looks for it."""
-    (text,) = blocks("python")
+    (text,) = blocks(PAGE, "python")
     module = types.ModuleType("my_project.features")
     module.__dict__["__name__"] = "my_project.features"
     exec(compile(text, "my_project/features.py", "exec"), module.__dict__)
@@ -37,7 +33,7 @@ def my_project(monkeypatch):
     return module
 
 
-@pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.split("\n")[1].strip())
+@pytest.mark.parametrize("block", blocks(PAGE, "yaml"), ids=lambda block: block.split("\n")[1].strip())
 def test_the_examples_plan(block, tmp_path, my_project):
     path = tmp_path / "feature_config.yaml"
     path.write_text(block, encoding="utf-8")
@@ -52,7 +48,7 @@ def test_the_function_runs(my_project):
 
 
 def test_the_commands_run(capsys):
-    for line in blocks("console")[0].splitlines():
+    for line in blocks(PAGE, "console")[0].splitlines():
         assert command_line(line.removeprefix("$ mlpipe ").split("#")[0].split()) == 0
     assert "bug_rate" in capsys.readouterr().out
 
@@ -67,7 +63,7 @@ def test_the_table_of_aggregations_is_complete():
 
 
 def test_every_key_and_function_is_told_of():
-    told = {key for block in blocks("yaml") for body in YAML(typ="safe").load(block).values() for key in body}
+    told = {key for block in blocks(PAGE, "yaml") for body in YAML(typ="safe").load(block).values() for key in body}
     told |= set(re.findall(r"`(\w+)(?:: [^`]*)?`", PAGE))
     elsewhere = {"engine", "cache", "normalize", "handle_missing", "feast"}
     assert set(FeatureSet.model_fields) - told - elsewhere == set()

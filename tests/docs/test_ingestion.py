@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from airflow_provider_mlpipe import config
+from tests.docs.howto import inline, page, sources
 from tests.ingestion.support import read, rows
 from tests.servers import json_api
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "ingestion.md").read_text(encoding="utf-8")
-SOURCES = [
-    (name, source)
-    for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    for name, source in YAML(typ="safe").load(block)["sources"].items()
-]
-
-
-def inline(text: str) -> Any:
-    return YAML(typ="safe").load(text)
+PAGE = page("ingestion")
+SOURCES = sources(PAGE)
 
 
 @pytest.mark.parametrize(("name", "source"), SOURCES, ids=[name for name, _ in SOURCES])

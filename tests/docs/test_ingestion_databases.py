@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from airflow_provider_mlpipe import config
+from tests.docs.howto import page, sources
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "ingestion-databases.md").read_text(encoding="utf-8")
-SOURCES = [
-    (name, source)
-    for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    for name, source in YAML(typ="safe").load(block)["sources"].items()
-]
+PAGE = page("ingestion-databases")
+SOURCES = sources(PAGE)
 
 
 def section(title: str) -> str:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import gzip
 import re
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from ruamel.yaml import YAML
 
 from airflow_provider_mlpipe import config
 from airflow_provider_mlpipe.errors import SourceRejectedError, SourceUnavailableError
 from airflow_provider_mlpipe.ingestion import deduplication
+from tests.docs.howto import page, sources
 from tests.ingestion.support import quarantined, read, rows
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "ingestion-files.md").read_text(encoding="utf-8")
-SOURCES = [
-    (name, source)
-    for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    for name, source in YAML(typ="safe").load(block)["sources"].items()
-]
+PAGE = page("ingestion-files")
+SOURCES = sources(PAGE)
 TABLE = PAGE.partition("## What becomes of what is broken")[2].partition("## ")[0]
 BROKEN = dict(re.findall(r"^\| (?!In a file)(\w.+) \| (.+) \|$", TABLE, flags=re.MULTILINE))
 

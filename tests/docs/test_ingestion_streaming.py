@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from airflow_provider_mlpipe import config
 from airflow_provider_mlpipe.config.kafka import OURS
 from airflow_provider_mlpipe.ingestion.kafka.decoding import message_columns
 from airflow_provider_mlpipe.ingestion.kafka.ledger import PLAN
 from airflow_provider_mlpipe.observability.metrics import REGISTRY
+from tests.docs.howto import inline, page, sources
 from tests.ingestion.kafka_support import run, source, topic, values
 from tests.ingestion.support import read
 
@@ -24,16 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["topic"]
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "how-to" / "ingestion-streaming.md").read_text(encoding="utf-8")
-SOURCES = [
-    (name, source)
-    for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    for name, source in YAML(typ="safe").load(block)["sources"].items()
-]
-
-
-def inline(text: str) -> Any:
-    return YAML(typ="safe").load(text)
+PAGE = page("ingestion-streaming")
+SOURCES = sources(PAGE)
 
 
 @pytest.mark.parametrize(("name", "source"), SOURCES, ids=[name for name, _ in SOURCES])

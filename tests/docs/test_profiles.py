@@ -12,12 +12,9 @@ from ruamel.yaml import YAML
 from airflow_provider_mlpipe import config
 from airflow_provider_mlpipe.cli.application import command_line
 from airflow_provider_mlpipe.config import Distribution
+from tests.docs.howto import blocks, page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "profiles-and-drift.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+PAGE = page("profiles-and-drift")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +23,7 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("profiles")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        (block,) = blocks("console")
+        (block,) = blocks(PAGE, "console")
         for line in block.splitlines():
             assert command_line(line.removeprefix("$ mlpipe ").split()) == 0, line
     return folder
@@ -34,7 +31,7 @@ def workplace(tmp_path_factory):
 
 def test_the_proposal_is_what_the_page_shows(workplace):
     lines = (workplace / "validation_config.yaml").read_text().splitlines()
-    shown = blocks("yaml")[0].splitlines()
+    shown = blocks(PAGE, "yaml")[0].splitlines()
     assert [line for line in shown if line not in lines] == []
 
 
@@ -44,14 +41,14 @@ def test_the_drift_rules_are_configuration_and_find_their_references(workplace, 
     from airflow_provider_mlpipe.validation import validate
 
     path = workplace / "drift.yaml"
-    path.write_text(blocks("yaml")[1])
+    path.write_text(blocks(PAGE, "yaml")[1])
     monkeypatch.chdir(workplace)
     (folder,) = Path("artifacts/task_data/external").iterdir()
     rules = config.dataset_rules(path, "task_data")
     verdict = validate(Artifact.open(str(folder)), rules, as_of=instant("2026-02-01"))
     drifts = {result.columns[0]: result for result in verdict.results if result.kind == "drift"}
     assert drifts["skill"].observed == drifts["estimated_hours"].observed == 0
-    assert set(drifts) == set(YAML(typ="safe").load(blocks("yaml")[1])["task_data"]["distribution"])
+    assert set(drifts) == set(YAML(typ="safe").load(blocks(PAGE, "yaml")[1])["task_data"]["distribution"])
 
 
 def test_methods_and_defaults_are_those_of_the_page():

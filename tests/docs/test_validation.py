@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -12,9 +11,10 @@ from ruamel.yaml import YAML
 from airflow_provider_mlpipe.config import DatasetRules, dataset_rules
 from airflow_provider_mlpipe.validation.row_expression import ALLOWED
 from airflow_provider_mlpipe.validation.rules import rules_of
+from tests.docs.howto import blocks, page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "validation.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+PAGE = page("validation")
+BLOCKS = blocks(PAGE, "yaml")
 AS_OF = datetime(2026, 1, 14, tzinfo=UTC)
 
 

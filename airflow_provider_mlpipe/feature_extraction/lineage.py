@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from airflow_provider_mlpipe.feature_extraction.declaration import EVENT_DAY
 from airflow_provider_mlpipe.feature_extraction.expression import Reference, columns, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow_provider_mlpipe.feature_extraction.custom import Output
     from airflow_provider_mlpipe.feature_extraction.expression import Node
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.feature_extraction.scope import Cell
 
 __all__ = ["ANY", "Edge", "Kind", "cells_of", "lineage", "outputs_of", "without"]
+
+T = TypeVar("T")
 
 ANY = "*"
 """Stands for all columns of an input, of which a function of the user may have read any."""
@@ -69,23 +71,23 @@ def without(plan: Plan, known: dict[str, set[str]] | None = None) -> dict[str, t
 
 
 def cells_of(plan: Plan, identifier: str) -> Iterator[Cell]:
-    """Yield the cells that a cell or formula stands on; one may come twice."""
-    if identifier in plan.cells:
-        yield plan.cells[identifier]
-    elif identifier in plan.derived:
-        for node in parts(plan.derived[identifier]):
-            if isinstance(node, Reference):
-                yield from cells_of(plan, node.id)
+    """Return the cells that a cell or formula stands on; one may come twice."""
+    return _under(plan, identifier, plan.cells)
 
 
 def outputs_of(plan: Plan, identifier: str) -> Iterator[Output]:
-    """Yield the results of users' functions that an id stands on; one may come twice."""
-    if identifier in plan.custom:
-        yield plan.custom[identifier]
+    """Return the results of users' functions that an id stands on; one may come twice."""
+    return _under(plan, identifier, plan.custom)
+
+
+def _under(plan: Plan, identifier: str, wanted: Mapping[str, T]) -> Iterator[T]:
+    """Yield what `wanted` has of the id itself, or of all that its formula refers to, however deep."""
+    if identifier in wanted:
+        yield wanted[identifier]
     elif identifier in plan.derived:
         for node in parts(plan.derived[identifier]):
             if isinstance(node, Reference):
-                yield from outputs_of(plan, node.id)
+                yield from _under(plan, node.id, wanted)
 
 
 def _reads(plan: Plan, identifier: str) -> Iterator[tuple[str, str, Kind]]:

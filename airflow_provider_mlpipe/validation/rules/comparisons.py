@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlpipe.engines import quote
 from airflow_provider_mlpipe.errors import ConfigError
-from airflow_provider_mlpipe.validation.rules.rows import RowRule
+from airflow_provider_mlpipe.validation.rules.rows import NullsRule
 from airflow_provider_mlpipe.validation.wording import column, columns, number, share
 
 if TYPE_CHECKING:
@@ -36,27 +36,20 @@ def comparable(one: str, other: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Comparing(RowRule):
+class _Comparing(NullsRule):
     """A rule on several columns of a row.
 
-    Attributes:
-        nulls: ``skip``: a row without one of the values does not count; ``fail``: it breaks the rule unless all are
-            missing.
+    With `nulls` ``skip`` a row without one of the values does not count; with ``fail`` it breaks the rule unless all
+    are missing.
     """
 
     streams: ClassVar[bool] = True
-    nulls: Literal["skip", "fail"] = "skip"
 
     @property
     def tail(self) -> str:
         """How many rows, and which, in words."""
         about = "" if self.mostly == 1 else f" in at least {share(self.mostly)} of the rows"
         return f"{about}{self.where_clause}"
-
-    @property
-    def nulls_fail(self) -> bool:
-        """Whether a row in which some are missing breaks the rule."""
-        return self.nulls == "fail"
 
     def missing(self, frame: Frame) -> Condition | None:
         """Return the SQL condition of a row that does not count."""

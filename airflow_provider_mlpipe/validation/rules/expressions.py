@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from airflow_provider_mlpipe.validation.rules.rows import RowRule
+from airflow_provider_mlpipe.validation.rules.rows import NullsRule
 from airflow_provider_mlpipe.validation.rules.rule import broken_share
 from airflow_provider_mlpipe.validation.wording import share
 
@@ -23,12 +23,11 @@ __all__ = ["RowHolds", "stated"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowHolds(RowRule):
+class RowHolds(NullsRule):
     """`expression` is true of the row; where it is null, `nulls` decides."""
 
     kind: ClassVar[str] = "row"
     expression: RowExpression
-    nulls: Literal["skip", "fail"] = "skip"
 
     @property
     def text(self) -> str:
@@ -40,11 +39,6 @@ class RowHolds(RowRule):
     def statement(self) -> str | None:
         """What must hold of a row."""
         return self.expression.text
-
-    @property
-    def nulls_fail(self) -> bool:
-        """Whether a row for which the expression is null breaks the rule."""
-        return self.nulls == "fail"
 
     def expectation(self) -> Expectation:
         """Return our expectation: GX has none for files and frames."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_mlpipe.validation import samples
 from airflow_provider_mlpipe.validation.findings import Finding, Sample
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.measures import Condition, Measure
     from airflow_provider_mlpipe.validation.row_expression import RowExpression
 
-__all__ = ["Conditional", "RowRule"]
+__all__ = ["Conditional", "NullsRule", "RowRule"]
 
 ROW_METRICS = ("table.mlpipe_rows_holding", "table.mlpipe_rows_adding_up", "table.mlpipe_rows_referring")
 """The metrics of our own expectations on rows: one set of counts each."""
@@ -166,3 +166,19 @@ class RowRule(Conditional):
     def answers(self, finding: Finding) -> Mapping[str, Any]:
         """Return the counts for our own expectations on rows; GX's own ask for them one by one."""
         return dict.fromkeys(ROW_METRICS, finding.counted())
+
+
+@dataclass(frozen=True, kw_only=True)
+class NullsRule(RowRule):
+    """A rule on rows that says what becomes of those about which nulls leave it open.
+
+    Attributes:
+        nulls: ``skip``: such a row does not count; ``fail``: it breaks the rule.
+    """
+
+    nulls: Literal["skip", "fail"] = "skip"
+
+    @property
+    def nulls_fail(self) -> bool:
+        """Whether such a row breaks the rule."""
+        return self.nulls == "fail"

@@ -93,7 +93,7 @@ with DAG(
         artifact=users.output,
         config="validation_config.yaml",
         dataset="user_data",
-        runner="spark",
+        engine="spark",
     )
     ExtractFeaturesOperator(
         task_id="extract_features",

@@ -63,9 +63,13 @@ SiftRoot = Annotated[
         "the artifact, or ./artifacts.",
     ),
 ]
-Runner = Annotated[
+Judge = Annotated[
     str | None,
-    typer.Option("--runner", help="scan, spark, or gx for Great Expectations on pandas; what the rules say if absent."),
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="scan, spark, or gx for Great Expectations on pandas; what the rules say if absent.",
+    ),
 ]
 JUnit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, for a CI system.")]
 Markdown = Annotated[
@@ -85,7 +89,7 @@ def validate(  # noqa: PLR0913, PLR0917 - each is an option
     related: Related = None,
     root: SiftRoot = None,
     as_of: AsOf = None,
-    runner: Runner = None,
+    engine: Judge = None,
     master: SparkMaster = "",
     junit: JUnit = None,
     markdown: Markdown = None,
@@ -112,7 +116,7 @@ def validate(  # noqa: PLR0913, PLR0917 - each is an option
         }
         others = {name: opened.open(uri, name) for name, uri in pairs(related, option="--related").items()}
         moment = instant(as_of) if as_of is not None else common_interval(artifacts.values()).end
-        choices: dict[str, Any] = {"runner": runner} if runner else {}
+        choices: dict[str, Any] = {"runner": engine} if engine else {}
         choices["spark"] = SparkSettings(master=master)
         with out.progress(f"validating {', '.join(each.name for each in rules.values())}"):
             sifted = validation.sift_all(

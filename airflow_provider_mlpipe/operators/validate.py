@@ -57,7 +57,7 @@ class ValidateOperator(StageOperator):
         related: other artifacts that rules refer to, by the name that the rules give them (templated).
         fail_task: whether a failed ERROR rule fails the task (templated). If not, the verdict still says that the data
             did not pass, and `FeastMaterializeOperator` still refuses to put features of it online.
-        runner: ``scan``, ``spark``, or ``gx`` for stock Great Expectations on pandas (templated); what the rules say
+        engine: ``scan``, ``spark``, or ``gx`` for stock Great Expectations on pandas (templated); what the rules say
             if absent.
         spark: which Spark, where ``[mlpipe] spark_...`` does not say it: ``master``, ``memory``, ``conf``, ``scratch``
             (templated).
@@ -65,7 +65,7 @@ class ValidateOperator(StageOperator):
     """
 
     template_fields: Sequence[str] = (
-        *StageOperator.template_fields, "artifact", "config", "dataset", "related", "fail_task", "runner", "spark"
+        *StageOperator.template_fields, "artifact", "config", "dataset", "related", "fail_task", "engine", "spark"
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "config": "yaml",
@@ -83,7 +83,7 @@ class ValidateOperator(StageOperator):
         dataset: str | Mapping[str, str] | None = None,
         related: Mapping[str, ArtifactUri] | None = None,
         fail_task: bool | str = True,
-        runner: str | None = None,
+        engine: str | None = None,
         spark: Mapping[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401 - the base's arguments
     ) -> None:
@@ -93,7 +93,7 @@ class ValidateOperator(StageOperator):
         self.dataset = dataset
         self.related = related
         self.fail_task = fail_task
-        self.runner = runner
+        self.engine = engine
         self.spark = spark
 
     def run_stage(self, job: Job) -> str | dict[str, str]:
@@ -148,9 +148,9 @@ class ValidateOperator(StageOperator):
 
         related = {name: job.adopt(uri, name) for name, uri in (self.related or {}).items()}
         choices: dict[str, Any] = {"related": related} if related else {}
-        if "spark" in {self.runner, *(each.model.engine for each in rules)}:
+        if "spark" in {self.engine, *(each.model.engine for each in rules)}:
             choices["spark"] = settings.spark(self.spark, job.options)
-        return choices | ({"runner": self.runner} if self.runner else {})
+        return choices | ({"runner": self.engine} if self.engine else {})
 
     def _push(self, sifted: Mapping[str, Sifting], job: Job, *, several: bool) -> None:
         """Push the small extras: of one artifact as they are, of several by name."""

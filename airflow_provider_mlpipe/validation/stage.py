@@ -211,7 +211,7 @@ def _command(verdict: Verdict, rules: Configured[DatasetRules], as_of: datetime,
         return ""
     words = ["mlpipe", "validate", redact(verdict.artifact.uri), "--config", rules.document.name]
     words += ["--dataset", rules.name, "--as-of", as_of.isoformat()]
-    return shlex.join(words if runner == rules.model.engine else [*words, "--runner", runner])
+    return shlex.join(words if runner == rules.model.engine else [*words, "--engine", runner])
 
 
 def _mapped(error: Exception, artifact: Artifact, masking: Masking) -> Exception:

@@ -154,13 +154,13 @@ def test_the_yaml_says_so_and_bad_rows_go_to_quarantine(spark, tmp_path):
     assert sifting.artifact.verdict()["engine"] == "spark"
 
 
-def test_the_command_line_takes_a_runner_and_a_master(spark, tmp_path, capsys):
+def test_the_command_line_takes_an_engine_and_a_master(spark, tmp_path, capsys):
     from airflow_provider_mlpipe.cli.application import command_line
 
     artifact, _ = publish(tmp_path, pa.table({"id": [1, 2, None]}))
     config = tmp_path / "validation_config.yaml"
     config.write_text("data:\n  required_columns: [id]\n")
-    words = [artifact.uri, "--config", str(config), "--as-of", AS_OF.isoformat(), "--runner", "spark"]
+    words = [artifact.uri, "--config", str(config), "--as-of", AS_OF.isoformat(), "--engine", "spark"]
     assert command_line(["validate", *words, "--master", "local[2]"]) == 1
     assert "1 of 3 rows" in capsys.readouterr().err
     assert artifact.verdict()["engine"] == "spark"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
 from airflow_provider_mlpipe import config
+from airflow_provider_mlpipe.artifacts import Artifact
 from airflow_provider_mlpipe.cli.application import command_line
-from airflow_provider_mlpipe.feature_extraction import Moments, extract
+from airflow_provider_mlpipe.feature_extraction import Moments, extract, submission
 from tests.docs.howto import FOLDER, blocks, page
 from tests.feature_extraction.material import activity, configured, day, done, published, users
 from tests.operators.home import environment, python
-
-if TYPE_CHECKING:
-    from airflow_provider_mlpipe.artifacts import Artifact
 
 OF_DAGS = {
     "feature-history": {"extract": {"ingest_users", "ingest_activity"}, "merge": {"extract"}},
@@ -27,8 +25,11 @@ OF_DAGS = {
 }
 """Pages with a Dag in their last block but those below: the tasks that it makes, and what each comes after."""
 
-OTHERS = {"feature-history", "features", "validation", "validation-outcomes"}
-"""Pages with a block that is no Dag: `features` has a test of its own, the others are below."""
+OTHERS = {"feature-history", "features", "spark", "validation", "validation-outcomes"}
+"""Pages with another block: `features` has a test of its own, the others are below."""
+
+FOREIGN = "SparkSubmitOperator("
+"""How a block begins whose operator is another provider's."""
 
 AROUND = """
 import json, sys
@@ -50,15 +51,19 @@ print("FOUND", json.dumps(found))
 
 
 def dag_of(name: str) -> str:
-    """Return the one block of a page that makes tasks."""
-    (text,) = [block for block in blocks(page(name), "python") if "Operator" in block]
+    """Return the one block of a page that makes tasks of ours."""
+    (text,) = [block for block in blocks(page(name), "python") if makes_tasks(block)]
     return text
 
 
 def block_of(name: str) -> str:
     """Return the one block of a page that makes none."""
-    (text,) = [block for block in blocks(page(name), "python") if "Operator" not in block]
+    (text,) = [block for block in blocks(page(name), "python") if not makes_tasks(block)]
     return text
+
+
+def makes_tasks(block: str) -> bool:
+    return "Operator" in block and not block.startswith(FOREIGN)
 
 
 def test_no_page_has_python_that_is_not_run() -> None:
@@ -95,6 +100,29 @@ def test_a_history_is_compared_with_its_days(root, tmp_path, monkeypatch) -> Non
     extract(features, others, root=root, run=day(as_of), as_of=as_of)  # the last day once more, of other events
     with pytest.raises(AssertionError):
         exec(compile(text, "feature-history.md", "exec"), {"uris_of_the_daily_runs": days})
+
+
+def test_what_is_submitted_to_spark_is_what_the_job_takes(root, tmp_path, monkeypatch) -> None:
+    """But for the engine: that of the test needs no Spark."""
+    given: dict[str, list[str]] = {}
+    happened = activity(done("ann", timedelta(hours=1)))
+    artifacts = {"users": published(root, "users", users("ann")), "activity": published(root, "activity", happened)}
+    outputs = {name: SimpleNamespace(output=artifact.uri) for name, artifact in artifacts.items()}
+    exec(
+        compile(block_of("spark"), "spark.md", "exec"),
+        {**outputs, "SparkSubmitOperator": lambda **it: given.update(it)},
+    )
+    (tmp_path / "feature_config.yaml").write_text("user_features: {features: [tasks_completed_7d]}\n")
+    put = {
+        "spark": "duckdb",
+        "/opt/airflow/config/feature_config.yaml": str(tmp_path / "feature_config.yaml"),
+        "{{ data_interval_end.isoformat() }}": "2026-01-14T02:00:00+00:00",
+    }
+    assert set(put) < set(given["application_args"])
+    result = tmp_path / "result.json"
+    arguments = [*(put.get(each, each) for each in given["application_args"]), "--result", str(result)]
+    assert submission.main(arguments) == 0
+    assert Artifact.open(json.loads(result.read_text())["artifact"]).table().num_rows == 1
 
 
 def test_a_sifted_artifact_goes_on_without_its_bad_rows(root) -> None:

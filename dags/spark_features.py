@@ -38,7 +38,6 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 import airflow_provider_mlpipe
 from airflow_provider_mlpipe.operators import ExtractFeaturesOperator, SourceIngestOperator, ValidateOperator
 
-SparkSubmitOperator: Any
 try:
     from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 except ImportError:

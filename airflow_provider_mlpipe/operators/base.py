@@ -92,11 +92,22 @@ class StageOperator(MlpipeOperator):
         """
         _quieten()
         with airflow_failures():
-            return self.run_stage(self._job(context))
+            job = self._job(context)
+            published = self.run_stage(job)
+            self._tell_outlets(published, job)
+            return published
 
     @abstractmethod
     def run_stage(self, job: Job) -> str | dict[str, str]:
         """Call the stage function and return the URI of the artifact."""
+
+    def _tell_outlets(self, published: str | dict[str, str], job: Job) -> None:
+        """Let the events of the task's assets say what was published."""
+        if self.outlets:
+            from airflow_provider_mlpipe.operators.assets import extras_of, report_outlets
+
+            for outlets, extra in extras_of(published, job.options, self.outlets):
+                report_outlets(job.context, outlets, extra)
 
 
 def _quieten() -> None:

@@ -115,6 +115,27 @@ def test_engines_see_nan(place):
     assert statistics.column(1).statistics.max == 3
 
 
+def test_only_values_that_repeat_get_a_dictionary(place):
+    numbers = range(20_000)
+    words = [f"word {n % 9}" for n in numbers]
+    table = pa.table(
+        {
+            "id": numbers,
+            "word": words,
+            "a.b": words,
+            "list": [[word] for word in words],
+            "struct": [{"x": word, "many": [{"y": word}]} for word in words],
+            "map": pa.array([[(word, n % 9)] for n, word in enumerate(words)], pa.map_(pa.string(), pa.int64())),
+        }
+    )
+    artifact = publish(place, table)
+    group = pq.ParquetFile(artifact.paths[0]).metadata.row_group(0)
+    columns = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
+    assert [path for path, column in columns.items() if not column.has_dictionary_page] == ["id"]
+    assert len(columns) == 8
+    assert artifact.table().equals(table)
+
+
 def test_no_rows_still_have_a_schema(place):
     artifact = publish(place, everything().slice(0, 0))
     assert artifact.manifest.rows == 0

@@ -46,7 +46,7 @@ DICTIONARY_BYTES = 256 * 1024
 SAMPLE_ROWS = 16_384
 DISTINCT_SHARE = 0.75
 """A column of which more of the first rows differ than this has some 30,000 values or more in a row group. Eight bytes
-each fill a dictionary, and what was spent on it is lost: without one such files are smaller and take a sixth less CPU."""
+each fill a dictionary, and what was spent on it is lost: without one, files are smaller and take a sixth less CPU."""
 _VERSIONED = ("airflow-provider-mlpipe", "pyarrow", "duckdb")
 
 
@@ -298,11 +298,11 @@ def _columns_with_dictionary(table: pa.Table) -> list[str]:
 
     rows = table.slice(0, SAMPLE_ROWS)
     found: list[str] = []
-    for column, field in zip(rows.columns, rows.schema, strict=True):
-        if pa.types.is_nested(field.type):
-            found.extend(_leaves(field.name, field.type))
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if pa.types.is_nested(column.type):
+            found.extend(_leaves(name, column.type))
         elif rows.num_rows < SAMPLE_ROWS or pc.count_distinct(column).as_py() <= DISTINCT_SHARE * rows.num_rows:
-            found.append(field.name)
+            found.append(name)
     return found
 
 
@@ -311,8 +311,8 @@ def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        for field in kind:
-            yield from _leaves(f"{path}.{field.name}", field.type)
+        for child in kind:
+            yield from _leaves(f"{path}.{child.name}", child.type)
     elif pa.types.is_map(kind):
         yield from _leaves(f"{path}.key_value.key", kind.key_type)
         yield from _leaves(f"{path}.key_value.value", kind.item_type)

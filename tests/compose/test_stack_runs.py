@@ -81,16 +81,16 @@ def test_the_dag_succeeds(outcome: Outcome) -> None:
 
 def test_the_services_are_healthy_and_run_the_dag_on_schedule(outcome: Outcome) -> None:
     """The four Airflow services by their own commands: a login, a DAG switched on, its newest day run and published."""
-    with airflow_services(outcome.stack) as api:
+    with airflow_services(outcome.stack) as anybody:
         states = ("metadatabase", "scheduler", "triggerer", "dag_processor")
         servers.until(
-            lambda: all(api.call("GET", "/api/v2/monitor/health")[name]["status"] == "healthy" for name in states),
+            lambda: all(anybody.call("GET", "/api/v2/monitor/health")[name]["status"] == "healthy" for name in states),
             "every service healthy", seconds=SLOW,
         )  # fmt: skip
         assert [healthy(outcome.stack, name) for name in NAMES] == [True] * 4
         with pytest.raises(urllib.error.HTTPError, match="401"):
-            api.login("wrong")
-        api.login(outcome.stack.secrets["AIRFLOW_ADMIN_PASSWORD"])
+            anybody.login("admin", "wrong")
+        api = anybody.login("admin", outcome.stack.secrets["AIRFLOW_ADMIN_PASSWORD"])
         servers.until(lambda: api.answers(f"/api/v2/dags/{DAG}"), "the DAG processor finds the DAG", seconds=SLOW)
         api.call("PATCH", f"/api/v2/dags/{DAG}", {"is_paused": False})
         path = f"/api/v2/dags/{DAG}/dagRuns"

@@ -58,10 +58,23 @@ def answers(port: int) -> bool:
 
 @contextmanager
 def process(
-    command: list[str], ready: Callable[[], bool], *, stop: signal.Signals = signal.SIGTERM, **options: Any
+    command: list[str],
+    ready: Callable[[], bool],
+    *,
+    stop: signal.Signals = signal.SIGTERM,
+    output: Path | None = None,
+    **options: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` until the block is left; its output goes to the failure message if it does not come up."""
-    with tempfile.TemporaryFile() as log:
+    """Run `command` until the block is left; its output goes to the failure message if it does not come up.
+
+    Args:
+        command: program and arguments.
+        ready: whether it is up.
+        stop: the signal that ends it.
+        output: the file that keeps its output; a temporary one if absent.
+        options: of `subprocess.Popen`.
+    """
+    with tempfile.TemporaryFile() if output is None else output.open("w+b") as log:
         running = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options)
         try:
             until(lambda: running.poll() is not None or ready(), command[0])

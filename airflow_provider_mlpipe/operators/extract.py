@@ -100,7 +100,7 @@ class ExtractFeaturesOperator(StageOperator):
             engine=engine_named(self.engine, features.model.engine, spark_overrides=self.spark, s3=job.options),
         )
         artifact = extraction.artifact
-        job.push_metrics(extraction.metrics)
+        job.push_metrics(extraction.metrics, dataset=artifact.manifest.dataset)
         if extraction.normalized is not None:
             job.push("normalized", extraction.normalized.uri)
         self.log.info(

@@ -57,7 +57,7 @@ class FeastPushOperator(FeastOperator, StageOperator):
 
         artifact = job.open(self.artifact)
         done = push(self.view, artifact, self.feature_store(), root=job.root, to=self.to)
-        job.push_metrics(done.metrics)
+        job.push_metrics(done.metrics, dataset=done.view)
         job.push("view", done.view)
         self.log.info(
             "Pushed to %s: %d entities online, %d kept their newer rows, %d rows offline; from %s",

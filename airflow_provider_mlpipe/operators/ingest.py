@@ -89,7 +89,7 @@ class SourceIngestOperator(StageOperator):
             watermark=self._watermark(source, job),
         )
         metrics = artifact.manifest.metrics
-        job.push_metrics(metrics)
+        job.push_metrics(metrics, dataset=artifact.manifest.dataset)
         self.log.info(
             "Ingested %s: %d rows in %.1f s to %s",
             self.source,

@@ -86,9 +86,16 @@ class Job:
         """Push a small value to XCom under a key of its own."""
         self.context["ti"].xcom_push(key=key, value=value)
 
-    def push_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Push what the stage measured, by the names of the metric registry, as ``metrics``."""
+    def push_metrics(self, metrics: Mapping[str, Any], *, dataset: str) -> None:
+        """Push what the stage measured, by the names of the metric registry, as ``metrics``, and emit it."""
         self.push("metrics", dict(metrics))
+        self.emit_metrics(metrics, dataset=dataset)
+
+    def emit_metrics(self, metrics: Mapping[str, Any], *, dataset: str) -> None:
+        """Send what the stage measured of a dataset to where Airflow sends its own metrics."""
+        from airflow_provider_mlpipe.operators import telemetry
+
+        telemetry.emit(metrics, dataset=dataset, dag_id=self.run.dag_id, task_id=self.run.task_id)
 
 
 def run_of(context: Context) -> Run:

@@ -51,7 +51,7 @@ class FeastMaterializeOperator(FeastOperator, StageOperator):
 
         artifact = job.open(self.artifact)
         done = materialize(artifact, self.feature_store(), root=job.root)
-        job.push_metrics(done.metrics)
+        job.push_metrics(done.metrics, dataset=done.view)
         job.push("view", done.view)
         if done.skipped:
             self.log.warning("Nothing was put online for %s: %s", done.view, done.skipped)

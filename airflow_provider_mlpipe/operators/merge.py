@@ -66,7 +66,7 @@ class MergeFeaturesOperator(StageOperator):
             run=job.run,
             engine=job.engine,
         )
-        job.push_metrics(merged.metrics)
+        job.push_metrics(merged.metrics, dataset=merged.artifact.manifest.dataset)
         if merged.normalized is not None:
             job.push("normalized", merged.normalized.uri)
         self.log.info("Merged %s: %d rows to %s", self.feature_set, merged.artifact.manifest.rows, merged.artifact.uri)

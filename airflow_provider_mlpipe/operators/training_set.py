@@ -92,7 +92,7 @@ class FeastTrainingSetOperator(FeastOperator, StageOperator):
             engine=job.engine,
         )
         metrics = artifact.manifest.metrics
-        job.push_metrics(metrics)
+        job.push_metrics(metrics, dataset=self.dataset)
         job.push("proof", f"{artifact.uri}/{PROOF}")
         job.push("fingerprint", artifact.fingerprint)
         self.log.info(

@@ -19,6 +19,7 @@ __all__ = [
     "Deduplicate",
     "DltSource",
     "FileSource",
+    "FunctionSource",
     "Incremental",
     "IngestionFile",
     "KafkaSource",
@@ -308,7 +309,21 @@ class DltSource(_Source):
     nested: Nested = "json"
 
 
-Source = Annotated[DatabaseSource | ApiSource | FileSource | KafkaSource | DltSource, Field(discriminator="type")]
+class FunctionSource(_Source):
+    """Rows that a function of Python returns or yields: one decorated with ``@task.mlpipe_ingest``.
+
+    Attributes:
+        type: ``function``.
+        nested: what becomes of objects and lists inside rows, as for an API.
+    """
+
+    type: Literal["function"]
+    nested: Nested = "json"
+
+
+Source = Annotated[
+    DatabaseSource | ApiSource | FileSource | KafkaSource | DltSource | FunctionSource, Field(discriminator="type")
+]
 
 
 class IngestionFile(Section):

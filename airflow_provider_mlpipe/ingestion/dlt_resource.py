@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import os
 from contextlib import closing, contextmanager
-from datetime import date, datetime, time
 from importlib import import_module
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
-from airflow_provider_mlpipe.ingestion.detection import Frame, detected
 from airflow_provider_mlpipe.ingestion.failures import Overloaded, Unreadable, is_transient
+from airflow_provider_mlpipe.ingestion.items import stream_of
 from airflow_provider_mlpipe.ingestion.markers import filled, moments_of
-from airflow_provider_mlpipe.ingestion.records import expected_columns, frame_of
-from airflow_provider_mlpipe.ingestion.stream import Chunk, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
-
-    import pyarrow as pa
+    from collections.abc import Generator, Iterable, Iterator
+    from datetime import datetime
 
     from airflow_provider_mlpipe.config import Configured, DltSource, Source
+    from airflow_provider_mlpipe.ingestion.stream import Stream
     from airflow_provider_mlpipe.run import Run
 
 __all__ = ["DltReader"]
@@ -66,16 +62,8 @@ class DltReader:
     @contextmanager
     def open(self) -> Iterator[Stream]:
         """Call the resource, and give what it yields: tables as they are, records with types told from all of them."""
-        with closing(self._items()) as items:
-            first = next(items, None)
-            everything = items if first is None else chain([first], items)
-            if first is not None and _is_table(first):
-                yield self._tables(first, everything)
-                return
-            expected = expected_columns(self._model)
-            frames = self._frames(everything)
-            with detected(frames, expected=expected, structs=self._model.nested == "struct") as stream:
-                yield stream
+        with closing(self._items()) as items, stream_of(items, self._model) as stream:
+            yield stream
 
     # ------------------------------------------------------------------ what the resource is
 
@@ -154,43 +142,6 @@ class DltReader:
         guess = "" if wanted is None else did_you_mean(wanted, resources)
         raise self._misconfigured("select", f"{problem}.{guess}", f"It has: {', '.join(sorted(resources))}.")
 
-    # ------------------------------------------------------------------ what it yields
-
-    def _tables(self, first: Any, items: Iterable[Any]) -> Stream:  # noqa: ANN401
-        import pyarrow as pa
-
-        schema = _as_table(first).schema
-
-        def chunks() -> Iterator[Chunk]:
-            for item in items:
-                if not _is_table(item):
-                    raise Unreadable("the resource yields tables and records; it must yield one of the two")
-                table = _as_table(item)
-                if set(table.schema.names) != set(schema.names):
-                    raise Unreadable(f"a later table has other columns: {table.schema.names}, not {schema.names}")
-                try:
-                    table = table.select(schema.names).cast(schema)
-                except pa.ArrowException as error:
-                    raise Unreadable(f"a later table has other types: {error}") from error
-                yield from map(Chunk, table.to_batches(max_chunksize=self._model.batch_size))
-
-        return Stream(schema, chunks())
-
-    def _frames(self, items: Iterable[Any]) -> Iterator[Frame]:
-        before, held = 0, list[Any]()
-        for item in items:
-            held += _records(item)
-            if len(held) >= self._model.batch_size:
-                yield self._frame(held, before)
-                before, held = before + len(held), []
-        if held:
-            yield self._frame(held, before)
-
-    def _frame(self, records: list[Any], before: int) -> Frame:
-        frame = frame_of(records, lambda position: f"record {before + position}", flat=self._model.nested == "flatten")
-        frame.values = {name: _plain(values) for name, values in frame.values.items()}
-        return frame
-
     # ------------------------------------------------------------------ arguments
 
     def _filled(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any YAML
@@ -214,41 +165,6 @@ def _at(value: Any, path: Iterable[Any]) -> Any:  # noqa: ANN401 - any YAML
         except (KeyError, IndexError, TypeError):
             return None
     return value
-
-
-def _is_table(item: Any) -> bool:  # noqa: ANN401
-    return type(item).__module__.partition(".")[0] in {"pyarrow", "pandas"}
-
-
-def _as_table(item: Any) -> pa.Table:  # noqa: ANN401
-    import pyarrow as pa
-
-    if isinstance(item, pa.RecordBatch):
-        return pa.Table.from_batches([item])
-    return item if isinstance(item, pa.Table) else pa.Table.from_pandas(item, preserve_index=False)
-
-
-def _records(item: Any) -> list[Any]:  # noqa: ANN401
-    if _is_table(item):
-        return list(_as_table(item).to_pylist())
-    if isinstance(item, (list, tuple)):
-        return list(item)
-    return [item.model_dump() if hasattr(item, "model_dump") else item]
-
-
-def _plain(values: Sequence[Any]) -> Sequence[Any]:
-    """Return times of a library of its own (pendulum's) as Python's: types are told by class."""
-    known = {datetime, date, time}
-    odd = {kind for kind in set(map(type, values)) - known if issubclass(kind, (datetime, date, time))}
-    return [_moment(value) if type(value) in odd else value for value in values] if odd else values
-
-
-def _moment(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, datetime):
-        return datetime.combine(_moment(value.date()), _moment(value.timetz()))
-    if isinstance(value, date):
-        return date(value.year, value.month, value.day)
-    return time(value.hour, value.minute, value.second, value.microsecond, tzinfo=value.tzinfo)
 
 
 def _judgeable(error: Exception) -> Exception:

@@ -14,6 +14,7 @@ from airflow_provider_mlpipe.ingestion.connection import Connection
 from airflow_provider_mlpipe.ingestion.contract import Contract
 from airflow_provider_mlpipe.ingestion.deduplication import Deduplicator
 from airflow_provider_mlpipe.ingestion.failures import Edge
+from airflow_provider_mlpipe.ingestion.function import Raised
 from airflow_provider_mlpipe.ingestion.quarantine import Quarantine
 from airflow_provider_mlpipe.ingestion.readers import reader_of
 from airflow_provider_mlpipe.ingestion.target import ArtifactTarget
@@ -49,6 +50,7 @@ def ingest(
     connection: Connection | None = None,
     progress: Callable[[int], None] | None = None,
     watermark: Watermark | None = None,
+    rows: Any = None,  # noqa: ANN401 - rows in any of many forms
 ) -> Artifact:
     """Read a source and publish its rows as an artifact of stage ``raw``.
 
@@ -60,6 +62,8 @@ def ingest(
         connection: settings resolved from an Airflow connection; they come before those of the YAML.
         progress: called with the number of rows read so far, after every chunk.
         watermark: where ``window: watermark`` is kept; a file beside the artifacts if None.
+        rows: of a source of type ``function``, what the function returned: a table, or an iterable of rows (mappings),
+            lists of rows or tables. A generator is read as it yields; an error that it raises is raised as it is.
 
     Returns:
         The artifact, even if there were no rows: then it has the schema and no row.
@@ -73,8 +77,13 @@ def ingest(
     mark = watermark or FileWatermark.of(source, root, run)
     window = window_of(source, run, as_of, lambda end: start_of(source, run, end, mark, root))
     target = ArtifactTarget(root=root, source=source, run=run)
-    reader = reader_of(source, connection or Connection(), window=window, run=run, as_of=as_of, stage=target.stage)
-    published: Artifact = transfer(source, reader, target, window=window, progress=progress)
+    reader = reader_of(
+        source, connection or Connection(), window=window, run=run, as_of=as_of, stage=target.stage, rows=rows
+    )
+    try:
+        published: Artifact = transfer(source, reader, target, window=window, progress=progress)
+    except Raised as raised:
+        raise raised.error from raised.error.__cause__
     if window is not None and source.model.incremental.window == "watermark":  # type: ignore[union-attr] # there is one
         advance(mark, window.end)
     return published

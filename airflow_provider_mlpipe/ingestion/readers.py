@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.config import ApiSource, DatabaseSource, DltSource, KafkaSource
+from airflow_provider_mlpipe.config import ApiSource, DatabaseSource, DltSource, FunctionSource, KafkaSource
 from airflow_provider_mlpipe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def reader_of(
     run: Run,
     as_of: datetime | None,
     stage: Storage | None = None,
+    rows: Any = None,  # noqa: ANN401 - rows in any of many forms
 ) -> Reader:
     """Return the reader of `source`; nothing is connected yet.
 
@@ -38,6 +39,7 @@ def reader_of(
         run: who reads.
         as_of: the end of what is read; the interval's end if None.
         stage: the folder of the dataset's raw partitions, for sources that look at what earlier runs read.
+        rows: what a function gave, for a source of type ``function``.
 
     Raises:
         ConfigError: the configuration does not say where the source is.
@@ -56,10 +58,8 @@ def reader_of(
         from airflow_provider_mlpipe.ingestion.rest.reader import ApiReader
 
         return ApiReader(source, model, connection, run=run, as_of=as_of)
-    if isinstance(model, DltSource):
-        from airflow_provider_mlpipe.ingestion.dlt_resource import DltReader
-
-        return DltReader(source, model, run=run, as_of=as_of)
+    if isinstance(model, (DltSource, FunctionSource)):
+        return _of_python(source, model, run=run, as_of=as_of, rows=rows)
     if isinstance(model, KafkaSource):
         from airflow_provider_mlpipe.ingestion.kafka.reader import KafkaReader
 
@@ -67,6 +67,19 @@ def reader_of(
     from airflow_provider_mlpipe.ingestion.files import FileReader
 
     return FileReader(source, model, connection, run=run, as_of=as_of, stage=stage)
+
+
+def _of_python(
+    source: Configured[Source], model: DltSource | FunctionSource, *, run: Run, as_of: datetime | None, rows: object
+) -> Reader:
+    """Return the reader of what Python yields."""
+    if isinstance(model, FunctionSource):
+        from airflow_provider_mlpipe.ingestion.function import FunctionReader
+
+        return FunctionReader(source, model, rows)
+    from airflow_provider_mlpipe.ingestion.dlt_resource import DltReader
+
+    return DltReader(source, model, run=run, as_of=as_of)
 
 
 def _database_uri(source: Configured[Source], model: DatabaseSource, connection: Connection) -> str:

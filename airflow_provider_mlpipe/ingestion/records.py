@@ -12,7 +12,7 @@ from airflow_provider_mlpipe.ingestion.stream import Rejected
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from airflow_provider_mlpipe.config import ApiSource, DltSource, FileSource, KafkaSource
+    from airflow_provider_mlpipe.config import ApiSource, DltSource, FileSource, FunctionSource, KafkaSource
 
 __all__ = ["expected_columns", "frame_of", "parsed"]
 
@@ -66,7 +66,7 @@ def frame_of(records: Sequence[Any], where: Callable[[int], str], *, flat: bool 
     return Frame(len(good), {name: [record.get(name) for record in good] for name in names}, rejected)
 
 
-def expected_columns(model: ApiSource | DltSource | FileSource | KafkaSource) -> list[str]:
+def expected_columns(model: ApiSource | DltSource | FileSource | FunctionSource | KafkaSource) -> list[str]:
     """Return the source's names of the columns that the configuration speaks of: the schema if there are no rows."""
     keys = [] if model.deduplicate is None else [*model.deduplicate.keys, *model.deduplicate.order_by]
     theirs = [model.columns.get(name, name) for name in [*model.required_columns, *keys]]

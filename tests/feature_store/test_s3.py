@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -127,5 +128,6 @@ def feast_on(repository: Path) -> Any:
     from feast.repo_operations import apply_total
 
     config = load_repo_config(repository, repository / "feature_store.yaml")
-    apply_total(config, repository, skip_source_validation=False)
+    with contextlib.chdir(repository):  # it goes there itself, and stays
+        apply_total(config, repository, skip_source_validation=False)
     return feast.FeatureStore(repo_path=str(repository))

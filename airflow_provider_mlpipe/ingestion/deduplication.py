@@ -7,12 +7,13 @@ those are then streamed from the first file. So the rows themselves never pass t
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_mlpipe.engines.duckdb import DuckDBEngine, DuckDBSettings, literal, quote
+from airflow_provider_mlpipe.engines.scratch import scratch_folder
+from airflow_provider_mlpipe.ingestion.spooling import no_room, spooling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,19 +59,23 @@ class Deduplicator:
         """Make the temporary files."""
         import pyarrow as pa
 
-        self._folder = tempfile.TemporaryDirectory(prefix="mlpipe-dedup-")
-        self._path = Path(self._folder.name) / "rows.arrow"
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._writer = pa.ipc.new_stream(str(self._path), self._schema, options=options)
-        self._keys = _KeyFile(Path(self._folder.name) / "keys.parquet", self._rule)
+        with ExitStack() as stack, spooling():
+            self._folder = Path(stack.enter_context(scratch_folder("mlpipe-dedup-")))
+            self._path = self._folder / "rows.arrow"
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            self._writer = pa.ipc.new_stream(str(self._path), self._schema, options=options)
+            self._keys = _KeyFile(self._folder / "keys.parquet", self._rule)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove the temporary files."""
-        self._close()
-        self._folder.cleanup()
+        with self._stack:
+            for file in (self._writer, self._keys):
+                with suppress(OSError):  # what waits to be written finds no room either
+                    file.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
@@ -87,9 +92,10 @@ class Deduplicator:
 
         if not self._waiting:
             return
-        for batch in pa.Table.from_batches(self._waiting).combine_chunks().to_batches():
-            self._writer.write_batch(batch)
-            self._keys.write(batch)
+        with spooling():
+            for batch in pa.Table.from_batches(self._waiting).combine_chunks().to_batches():
+                self._writer.write_batch(batch)
+                self._keys.write(batch)
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
     def kept(self) -> Iterator[pa.RecordBatch]:
@@ -97,7 +103,8 @@ class Deduplicator:
         import pyarrow as pa
 
         self._flush()
-        self._close()
+        with spooling():
+            self._close()
         if not self._keys.rows:
             return
         with self._positions() as winners, _arrow_file(self._path) as rows:
@@ -129,10 +136,10 @@ class Deduplicator:
         import pyarrow as pa
 
         sql = self._query()
-        path = Path(self._folder.name) / "positions.arrow"
+        path = self._folder / "positions.arrow"
         pa.default_memory_pool().release_unused()
         # By way of a file, so that DuckDB's memory is free again before the rows are read.
-        with DuckDBEngine.open(self._settings) as engine:
+        with spooling(), _spilling(), DuckDBEngine.open(self._settings) as engine:
             found = engine.connection.sql(sql).to_arrow_reader(ROWS_AT_A_TIME)
             with pa.ipc.new_stream(str(path), found.schema) as file:
                 for batch in found:
@@ -167,6 +174,17 @@ class Deduplicator:
         sign = "" if self._rule.keep == "latest" else "-"
         null = f"-({2**64}::HUGEINT * {2**62}::HUGEINT)"  # below any integer of 64 bits in its place, whatever the sign
         return f"coalesce({sign}({order[0]}::HUGEINT) * {2**62}::HUGEINT, {null}) + {content}"
+
+
+@contextmanager
+def _spilling() -> Iterator[None]:
+    """Say of DuckDB's memory and files that there is no room for more."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise no_room(error) from error
 
 
 @contextmanager
@@ -222,10 +240,12 @@ class _KeyFile:
         self.incomplete = self.incomplete or any(column.null_count for column in chosen[: self._key_count])
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        self._connection.close()
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
+                writer.close()
+        finally:
+            self._connection.close()
 
     def _hashes(self, columns: Sequence[pa.Array]) -> pa.Array:
         import pyarrow as pa

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.ingestion.conversion import ISO_DATE, ISO_TIME, ColumnType, convert, schema_of
 from airflow_provider_mlpipe.ingestion.nesting import Shape
+from airflow_provider_mlpipe.ingestion.spooling import spool_file, spooling
 from airflow_provider_mlpipe.ingestion.stream import Chunk, Rejected, Stream
 
 if TYPE_CHECKING:
@@ -134,14 +134,16 @@ def detected(
     declared = {column.name: column for column in known}
     observers = {name: Observer(structs=structs) for name in order if name not in declared}
     names: dict[str, None] = dict.fromkeys([*order, *declared])
-    with tempfile.TemporaryFile(prefix="mlpipe-") as spool:
+    with spool_file() as spool:
         for frame in frames:
             for name, values in frame.values.items():
                 names.setdefault(name)
                 if name not in declared:
                     observers.setdefault(name, Observer(structs=structs)).see(values)
-            pickle.dump(frame, spool, protocol=pickle.HIGHEST_PROTOCOL)
-        spool.seek(0)
+            with spooling():
+                pickle.dump(frame, spool, protocol=pickle.HIGHEST_PROTOCOL)
+        with spooling():
+            spool.seek(0)
         names = names or dict.fromkeys(expected)
         observers = observers or {name: Observer(structs=structs) for name in names if name not in declared}
         columns = [declared.get(name) or observers[name].column(name) for name in names]

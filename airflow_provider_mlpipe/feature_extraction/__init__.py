@@ -4,7 +4,7 @@
 resolve a selection, `inputs` checks what it needs, `compile` turns it into expressions, `computation` runs them,
 `raw` publishes them with their `proof`, `reuse` takes what was computed before, `normalization` and `state` scale by
 fitted statistics. `moments` and `days` are about histories, `chunks` and `merging` about parts, `fitting` about fits.
-`feature_extractor` is the seed's API.
+`given` publishes a table that somebody computed. `feature_extractor` is the seed's API.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from airflow_provider_mlpipe.feature_extraction.custom import Context, feature
 from airflow_provider_mlpipe.feature_extraction.days import Difference, compare, day_fingerprints
 from airflow_provider_mlpipe.feature_extraction.extraction import Extraction, extract
 from airflow_provider_mlpipe.feature_extraction.fitting import Fit, fit_state, promote
+from airflow_provider_mlpipe.feature_extraction.given import is_table, publish_table
 from airflow_provider_mlpipe.feature_extraction.merging import merge_chunks
 from airflow_provider_mlpipe.feature_extraction.moments import Moments
 
@@ -29,6 +30,8 @@ __all__ = [
     "extract",
     "feature",
     "fit_state",
+    "is_table",
     "merge_chunks",
     "promote",
+    "publish_table",
 ]

@@ -45,6 +45,12 @@ def reader_of(
         ConfigError: the configuration does not say where the source is.
     """
     model = source.model
+    if rows is not None and not isinstance(model, FunctionSource):
+        raise ConfigError.invalid(
+            where=source.where("type"), key=f"source {source.name!r}", problem=f"type: {model.type} reads its rows by "
+            "itself, and a function gave some",
+            hint="Write type: function for rows of a function.",
+        )  # fmt: skip
     if isinstance(model, DatabaseSource):
         from airflow_provider_mlpipe.ingestion.database import database_reader
 

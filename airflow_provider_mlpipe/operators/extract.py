@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_mlpipe.config import ConfigLike
+    from airflow_provider_mlpipe.feature_extraction import Extraction
     from airflow_provider_mlpipe.operators.job import ArtifactUri, Job
 
 __all__ = ["ExtractFeaturesOperator"]
@@ -85,20 +86,7 @@ class ExtractFeaturesOperator(StageOperator):
 
     def run_stage(self, job: Job) -> str:
         """Extract."""
-        from airflow_provider_mlpipe import config
-        from airflow_provider_mlpipe.feature_extraction import Chunk, Moments, extract
-        from airflow_provider_mlpipe.hooks.settings import engine_named
-
-        features = config.feature_set(self.find_config(self.config), self.feature_set)
-        extraction = extract(
-            features,
-            {role: job.open(uri) for role, uri in self.inputs.items()},
-            root=job.root,
-            run=job.run,
-            as_of=job.as_of if self.as_of_range is None else Moments.of(self.as_of_range),
-            chunk=Chunk.given(self.chunk),
-            engine=engine_named(self.engine, features.model.engine, spark_overrides=self.spark, s3=job.options),
-        )
+        extraction = self._extraction(job)
         artifact = extraction.artifact
         job.push_metrics(extraction.metrics, dataset=artifact.manifest.dataset)
         if extraction.normalized is not None:
@@ -113,3 +101,19 @@ class ExtractFeaturesOperator(StageOperator):
             artifact.uri,
         )
         return str(artifact.uri)
+
+    def _extraction(self, job: Job) -> Extraction:
+        from airflow_provider_mlpipe import config
+        from airflow_provider_mlpipe.feature_extraction import Chunk, Moments, extract
+        from airflow_provider_mlpipe.hooks.settings import engine_named
+
+        features = config.feature_set(self.find_config(self.config), self.feature_set)
+        return extract(
+            features,
+            {role: job.open(uri) for role, uri in self.inputs.items()},
+            root=job.root,
+            run=job.run,
+            as_of=job.as_of if self.as_of_range is None else Moments.of(self.as_of_range),
+            chunk=Chunk.given(self.chunk),
+            engine=engine_named(self.engine, features.model.engine, spark_overrides=self.spark, s3=job.options),
+        )

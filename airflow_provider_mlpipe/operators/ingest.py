@@ -53,6 +53,8 @@ class SourceIngestOperator(StageOperator):
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "parameters": "json"}
     ui_color = "#dbeafe"
+    _rows: Any = None
+    """What a function gave; see `decorators.ingest`."""
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class SourceIngestOperator(StageOperator):
             connection=source_connection(conn_id, source.model.type) if conn_id else None,
             progress=self._progress(),
             watermark=self._watermark(source, job),
+            rows=self._rows,
         )
         metrics = artifact.manifest.metrics
         job.push_metrics(metrics, dataset=artifact.manifest.dataset)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlpipe.engines.engine import ROWS_AT_A_TIME
+from airflow_provider_mlpipe.engines.interruption import interruptible
 from airflow_provider_mlpipe.engines.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class DuckDBEngine:
                 connection.execute("SET TimeZone = 'UTC'")
                 # From a parquet footer, which leaves NaN out of min and max, it would conclude that there is no NaN.
                 connection.execute("SET disabled_optimizers = 'statistics_propagation'")
-                yield cls(connection)
+                with interruptible(connection.interrupt):
+                    yield cls(connection)
             finally:
                 connection.close()
 

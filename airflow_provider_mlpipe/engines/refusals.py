@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_mlpipe.engines.interruption import heed
 from airflow_provider_mlpipe.wording import redact
 
 __all__ = ["NotOnSparkError", "Refusal", "refusal"]
@@ -33,7 +34,11 @@ class Refusal:
 
 
 def refusal(error: BaseException) -> Refusal | None:
-    """Return what an engine means by an exception; None if it is not an engine's."""
+    """Return what an engine means by an exception; None if it is not an engine's.
+
+    An engine that a signal has called off means nothing by it: what the signal's handler raises is raised here.
+    """
+    heed()
     if isinstance(error, NotOnSparkError):
         return Refusal(str(error))
     duckdb: Any = sys.modules.get("duckdb")

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.engines.interruption import interruptible
 from airflow_provider_mlpipe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -159,4 +160,6 @@ def session_at(uri: str) -> Iterator[Session]:
             return thing
 
         database = closing(AdbcDatabase(driver=adbc_driver_postgresql._driver_path(), uri=libpq_uri(uri)))  # noqa: SLF001
-        yield Session(closing(AdbcConnection(database)))
+        session = Session(closing(AdbcConnection(database)))
+        with interruptible(session.cancel):
+            yield session

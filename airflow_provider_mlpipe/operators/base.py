@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_provider_mlpipe.errors import MlpipeError, Terminal
 from airflow_provider_mlpipe.operators.job import Job, as_of_of, run_of
+from airflow_provider_mlpipe.operators.stopping import stop, stoppable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +57,10 @@ class MlpipeOperator(BaseOperator):
         self.artifact_root = artifact_root
         self.artifact_conn_id = artifact_conn_id
 
+    def on_kill(self) -> None:
+        """Stop the work, and the server's or engine's part in it: nothing half is left."""
+        stop(self)
+
     def find_config(self, config: ConfigLike) -> ConfigLike:
         """Return `config` with a relative path made absolute; see `hooks.settings.find_config`."""
         from airflow_provider_mlpipe.hooks.settings import find_config
@@ -91,7 +96,7 @@ class StageOperator(MlpipeOperator):
             MlpipeError: a retry may help, so the task's retries apply.
         """
         _quieten()
-        with airflow_failures():
+        with stoppable(self), airflow_failures():
             job = self._job(context)
             published = self.run_stage(job)
             self._tell_outlets(published, job)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAVY = {"boto3", "duckdb", "feast", "great_expectations", "ibis", "pandas", "pyarrow"}
-OPERATORS = ["assets", "base", "extract", "feast_apply", "feast_base", "feast_push", "ingest", "job", "materialize", "training_set",
+OPERATORS = ["assets", "base", "extract", "feast_apply", "feast_base", "feast_push", "ingest", "job", "materialize", "stopping",
+             "training_set",
              "validate"]  # fmt: skip
 STAGES = ["artifacts", "config", "engines", "errors", "feature_extraction", "feature_store", "ingestion",
           "observability", "reporting", "run", "validation"]  # fmt: skip

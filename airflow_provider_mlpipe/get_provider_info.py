@@ -41,6 +41,10 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": _NAME, "python-modules": ["airflow_provider_mlpipe.sensors.feature_freshness"]}
         ],
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_mlpipe.hooks.feast"]}],
+        "task-decorators": [
+            {"name": f"mlpipe_{name}", "class-name": f"airflow_provider_mlpipe.decorators.{name}.mlpipe_{name}"}
+            for name in ("ingest", "validate", "features")
+        ],
         "connection-types": [FEAST],
         "config": {
             "mlpipe": {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.operators.ingest import SourceIngestOperator
     from airflow_provider_mlpipe.operators.materialize import FeastMaterializeOperator
     from airflow_provider_mlpipe.operators.merge import MergeFeaturesOperator
+    from airflow_provider_mlpipe.operators.pipelines import pipeline
     from airflow_provider_mlpipe.operators.training_set import FeastTrainingSetOperator
     from airflow_provider_mlpipe.operators.validate import ValidateOperator
 
@@ -27,6 +28,7 @@ __all__ = [
     "MergeFeaturesOperator",
     "SourceIngestOperator",
     "ValidateOperator",
+    "pipeline",
 ]
 
 _HOMES = {
@@ -38,6 +40,7 @@ _HOMES = {
     "MergeFeaturesOperator": "merge",
     "SourceIngestOperator": "ingest",
     "ValidateOperator": "validate",
+    "pipeline": "pipelines",
 }
 
 

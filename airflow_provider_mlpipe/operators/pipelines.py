@@ -1,0 +1,167 @@
+"""`pipeline`: the whole chain of a feature set as one task group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import TaskGroup, XComArg
+
+from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.operators.base import StageOperator
+from airflow_provider_mlpipe.operators.extract import ExtractFeaturesOperator
+from airflow_provider_mlpipe.operators.ingest import SourceIngestOperator
+from airflow_provider_mlpipe.operators.materialize import FeastMaterializeOperator
+from airflow_provider_mlpipe.operators.validate import ValidateOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_mlpipe.config import ConfigLike
+
+    Given = str | XComArg | Mapping[str, Any]
+
+__all__ = ["Pipeline", "pipeline"]
+
+
+class Pipeline(TaskGroup):
+    """The task group that `pipeline` returns; it is chained like any other.
+
+    Attributes:
+        inputs: by role, the artifact that the features are computed from: for another pipeline to share.
+        features: the feature artifact.
+        output: what comes after hangs on it: the feature artifact, once it is online if it goes there.
+    """
+
+    inputs: dict[str, XComArg]
+    features: XComArg
+    output: XComArg
+
+
+def pipeline(  # noqa: PLR0913 - all but two have a default, and come by name
+    feature_set: str,
+    inputs: Mapping[str, Given],
+    *,
+    ingestion: ConfigLike = "ingestion_config.yaml",
+    validation: ConfigLike | None = "validation_config.yaml",
+    features: ConfigLike = "feature_config.yaml",
+    validate: Mapping[str, Any] | None = None,
+    extract: Mapping[str, Any] | None = None,
+    online: Mapping[str, Any] | bool = True,
+    group_id: str | None = None,
+    **common: Any,  # noqa: ANN401 - arguments that all tasks take
+) -> Pipeline:
+    """Make the tasks that take a feature set from its sources to the online store: ingest, validate, extract, serve.
+
+    The YAML files are read when the tasks run, never when the Dag is parsed; so `inputs` says which source plays which
+    role, and that is the shape of the chain::
+
+        with DAG("user_features", schedule=CronDataIntervalTimetable("0 2 * * *", timezone="UTC"), ...):
+            pipeline("user_features", {"users": "user_data", "activity": "activity_data"})
+
+    Tasks are called ``ingest_ROLE``, ``validate_ROLE``, ``extract`` and ``materialize``, in a group called as the set.
+
+    Args:
+        feature_set: the set's name in `features`.
+        inputs: by role, a source's name in `ingestion`, ingested and then validated by the rules of that name; or a
+            mapping with arguments of `SourceIngestOperator` (``{"source": "user_data", "conn_id": "tracker"}``), whose
+            ``rules`` names other rules; or the output of a task that published an artifact, which is taken as it is.
+            ``{**other.inputs, ...}`` shares what another pipeline of the Dag has ingested and validated.
+        ingestion: the ingestion YAML file, or a mapping.
+        validation: the validation YAML file, or a mapping; None for no validation, after which the features are refused
+            by `FeastMaterializeOperator` unless ``require_validation`` is off.
+        features: the feature YAML file, or a mapping.
+        validate: further arguments of every `ValidateOperator`.
+        extract: further arguments of `ExtractFeaturesOperator`.
+        online: further arguments of `FeastMaterializeOperator`; False for a pipeline that ends with the artifact.
+        group_id: the group's name; the set's if absent, with a number if that is taken.
+        common: what every task of the group takes, such as ``retries``, ``pool``, ``as_of``, ``artifact_root``.
+
+    Raises:
+        ConfigError: no input; an input is none of these; or the Dag has a task already that writes the same artifact.
+    """
+    said = {"ingestion": ingestion, "validation": validation, "features": features}
+    group = Pipeline(
+        group_id=group_id or feature_set,
+        add_suffix_on_collision=group_id is None,
+        tooltip=f"{feature_set}: from its sources to features" + ("" if online is False else " online"),
+    )
+    with group:
+        chain = _Chain(group, feature_set, said, common)
+        group.inputs = {role: chain.input(role, given, validate or {}) for role, given in inputs.items()}
+        group.features = group.output = chain.extract(group.inputs, extract or {})
+        if online is not False:
+            group.output = chain.materialize({} if online is True else online)
+    return group
+
+
+class _Chain:
+    """Makes the tasks of one group."""
+
+    def __init__(
+        self, group: Pipeline, feature_set: str, configs: Mapping[str, ConfigLike | None], common: Mapping[str, Any]
+    ) -> None:
+        self._group, self._set, self._configs, self._common = group, feature_set, configs, common
+        self._before = [task for task in group.dag.tasks if isinstance(task, StageOperator)]
+
+    def input(self, role: str, given: Given, validate: Mapping[str, Any]) -> XComArg:
+        """Return the artifact of a role, ingested and validated if it is not there yet."""
+        if isinstance(given, XComArg):
+            return given
+        arguments = {"source": given} if isinstance(given, str) else dict(given) if isinstance(given, Mapping) else {}
+        rules = arguments.pop("rules", arguments.get("dataset") or arguments.get("source"))
+        if not arguments.get("source"):
+            raise self._wrong(
+                f"inputs[{role!r}]",
+                f"neither a source's name, nor a mapping with source, nor the output of a task: {given!r}",
+            )
+        ingested = SourceIngestOperator(
+            task_id=f"ingest_{role}", **{"config": self._configs["ingestion"], **self._common, **arguments}
+        )
+        self._refuse_twin(ingested, ingested.dataset or ingested.source)
+        if self._configs["validation"] is None:
+            return ingested.output
+        checked = ValidateOperator(
+            task_id=f"validate_{role}",
+            artifact=ingested.output,
+            **{"config": self._configs["validation"], "dataset": rules, **self._common, **validate},
+        )
+        return checked.output
+
+    def extract(self, inputs: Mapping[str, XComArg], more: Mapping[str, Any]) -> XComArg:
+        """Return the features."""
+        if not inputs:
+            raise self._wrong("inputs", "there is none; give a source's name by role, {'users': 'user_data', ...}")
+        task = ExtractFeaturesOperator(
+            task_id="extract",
+            feature_set=self._set,
+            inputs=inputs,
+            **{"config": self._configs["features"], **self._common, **more},
+        )
+        if task.as_of_range is None and task.chunk is None:  # histories and chunks have places of their own
+            self._refuse_twin(task, self._set)
+        return task.output
+
+    def materialize(self, more: Mapping[str, Any]) -> XComArg:
+        """Put the features online."""
+        task = FeastMaterializeOperator(
+            task_id="materialize",
+            artifact=self._group.features,
+            **{"config": self._configs["features"], **self._common, **more},
+        )
+        return task.output
+
+    def _refuse_twin(self, task: StageOperator, dataset: str) -> None:
+        """Refuse a task that writes where another one of the Dag writes in the same run."""
+        for other in self._before:
+            name = (
+                getattr(other, "dataset", None) or getattr(other, "source", None) or getattr(other, "feature_set", None)
+            )
+            if type(other) is type(task) and name == dataset and other.artifact_root == task.artifact_root:
+                raise self._wrong(
+                    f"task {task.task_id}",
+                    f"{other.task_id} writes {dataset!r} in the same run, to the same place",
+                    "Share what is there, inputs={**other.inputs, ...}; or give one of the two a dataset or "
+                    "artifact_root of its own.",
+                )
+
+    def _wrong(self, key: str, problem: str, hint: str = "") -> ConfigError:
+        return ConfigError.invalid(where=f"pipeline({self._set!r})", key=key, problem=problem, hint=hint)

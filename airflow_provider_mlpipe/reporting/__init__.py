@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_provider_mlpipe.reporting.page import render
+from airflow_provider_mlpipe.reporting.page import content, render
 
-__all__ = ["render"]
+__all__ = ["content", "render"]

@@ -6,12 +6,9 @@ block whose hash stands in the page's own Content-Security-Policy; no element ca
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import lru_cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.reporting.document import document, policy, stylesheet
 from airflow_provider_mlpipe.reporting.failures import failure_cards
 from airflow_provider_mlpipe.reporting.figures import amount, bar, cut, hours, moment, segments, shorten, word
 from airflow_provider_mlpipe.reporting.limits import MAX_BYTES, STEPS
@@ -25,7 +22,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.reporting.limits import Limits
 
-__all__ = ["render"]
+__all__ = ["content", "render"]
+
+FOOT = tag("footer", "Written by airflow-provider-mlpipe. This file is complete in itself.")
 
 _MOODS = {"Passed": "good", "Quarantined": "warn", "Blocked": "bad"}
 
@@ -45,26 +44,28 @@ def render(summary: Mapping[str, Any]) -> str:
 
 
 def _page(summary: Mapping[str, Any], limits: Limits) -> str:
-    style = _style()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    style = stylesheet()
     state = "passed" if summary["passed"] else "blocked"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{cut(summary['dataset'], 100)}: {state}"),
-        Safe(f"<style>{style}</style>"),
-    )
-    body = tag("body", tag("main", _banner(summary), _facts(summary), *_sections(summary, limits), provenance(summary)))
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    body = join(_content(summary, limits), FOOT)
+    return document(f"{cut(summary['dataset'], 100)}: {state}", body, style=style, allowed=policy(style))
 
 
-@lru_cache(maxsize=1)
-def _style() -> str:
-    return files("airflow_provider_mlpipe.reporting").joinpath("style.css").read_text(encoding="utf-8")
+def content(summary: Mapping[str, Any]) -> Safe:
+    """Return what the page holds, of at most 300 KB, for a page that shows more than one verdict or other things too.
+
+    Args:
+        summary: ``meta.mlpipe`` of a ``_validation.json``.
+    """
+    drawn = Safe()
+    for limits in STEPS:
+        drawn = _content(summary, limits)
+        if len(drawn.encode()) < MAX_BYTES:
+            break
+    return drawn
+
+
+def _content(summary: Mapping[str, Any], limits: Limits) -> Safe:
+    return join(_banner(summary), _facts(summary), *_sections(summary, limits), provenance(summary))
 
 
 def _sections(summary: Mapping[str, Any], limits: Limits) -> list[Safe]:

@@ -16,7 +16,7 @@ MAX_TEXT = 600
 
 
 def provenance(summary: Mapping[str, Any]) -> Safe:
-    """Return the last section of a page, and its foot."""
+    """Return the last section of a page."""
     listed = [item for name, value in _facts(summary) for item in (tag("dt", name), tag("dd", value))]
     parts = [tag("dl", *listed, class_="where")]
     if summary["command"]:
@@ -25,7 +25,6 @@ def provenance(summary: Mapping[str, Any]) -> Safe:
     return join(
         tag("h2", "Where this comes from, and how to repeat it"),
         tag("section", *parts, class_="card"),
-        tag("footer", "Written by airflow-provider-mlpipe. This file is complete in itself."),
     )
 
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_mlpipe.errors import MlpipeError, Terminal
+from airflow_provider_mlpipe.lineage import OpenLineageMixin
+from airflow_provider_mlpipe.links.report import ArtifactLink
 from airflow_provider_mlpipe.operators.job import Job, as_of_of, run_of
 from airflow_provider_mlpipe.operators.stopping import stop, stoppable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
 
     from airflow_provider_mlpipe.config import ConfigLike
 
@@ -85,8 +87,10 @@ class MlpipeOperator(BaseOperator):
         )
 
 
-class StageOperator(MlpipeOperator):
+class StageOperator(OpenLineageMixin, MlpipeOperator):
     """The base of the operators that run a stage: a subclass says in `run_stage` which function it calls."""
+
+    operator_extra_links: Collection[BaseOperatorLink] = (ArtifactLink(),)
 
     def execute(self, context: Context) -> str | dict[str, str]:
         """Run the stage and return the artifact's URI (of several, by name), which Airflow keeps as ``return_value``.
@@ -98,7 +102,9 @@ class StageOperator(MlpipeOperator):
         _quieten()
         with stoppable(self), airflow_failures():
             job = self._job(context)
+            self.trail = job.trail
             published = self.run_stage(job)
+            job.trail.returns(published, job.options)
             self._tell_outlets(published, job)
             return published
 

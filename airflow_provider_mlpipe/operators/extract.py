@@ -89,6 +89,7 @@ class ExtractFeaturesOperator(StageOperator):
         extraction = self._extraction(job)
         artifact = extraction.artifact
         job.push_metrics(extraction.metrics, dataset=artifact.manifest.dataset)
+        job.trail.writes(extraction.normalized)
         if extraction.normalized is not None:
             job.push("normalized", extraction.normalized.uri)
         self.log.info(

@@ -49,7 +49,9 @@ class FeastApplyOperator(FeastOperator, StageOperator):
         from airflow_provider_mlpipe.feature_store import register
 
         artifact = job.open(self.artifact)
-        done = register(artifact, self.feature_store(), root=job.root)
+        store = self.feature_store()
+        done = register(artifact, store, root=job.root)
+        job.trail.serves(done.view, artifact, store, job.root)
         job.push("view", done.view)
         job.push("service", done.service)
         self.log.info("Feast knows %s with %d features, from %s", done.view, len(done.features), artifact.uri)

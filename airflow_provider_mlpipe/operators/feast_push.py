@@ -56,7 +56,9 @@ class FeastPushOperator(FeastOperator, StageOperator):
         from airflow_provider_mlpipe.feature_store import push
 
         artifact = job.open(self.artifact)
-        done = push(self.view, artifact, self.feature_store(), root=job.root, to=self.to)
+        store = self.feature_store()
+        done = push(self.view, artifact, store, root=job.root, to=self.to)
+        job.trail.serves(done.view, artifact, store, job.root)
         job.push_metrics(done.metrics, dataset=done.view)
         job.push("view", done.view)
         self.log.info(

@@ -81,12 +81,14 @@ class SourceIngestOperator(StageOperator):
         source = self._configured()
         mask_secrets(source.model)
         conn_id = self.conn_id or getattr(source.model, "conn_id", None)  # a dlt resource has none
+        connection = source_connection(conn_id, source.model.type) if conn_id else None
+        job.trail.reads_source(source, connection)
         artifact = ingest(
             source,
             root=job.root,
             run=job.run,
             as_of=job.as_of,
-            connection=source_connection(conn_id, source.model.type) if conn_id else None,
+            connection=connection,
             progress=self._progress(),
             watermark=self._watermark(source, job),
             rows=self._rows,

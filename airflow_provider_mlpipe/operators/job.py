@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.lineage.trail import Trail
 from airflow_provider_mlpipe.run import Interval, Run, instant
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Job:
         root: the artifact root.
         engine: what the embedded engine may take.
         context: Airflow's context of the task.
+        trail: what is read and written, for OpenLineage.
     """
 
     run: Run
@@ -47,6 +49,7 @@ class Job:
     root: Storage
     engine: DuckDBSettings
     context: Context
+    trail: Trail = field(default_factory=Trail)
 
     @property
     def options(self) -> S3Options:
@@ -59,7 +62,7 @@ class Job:
 
         if not isinstance(uri, str) and isinstance(uri, Iterable):  # Airflow's lazy sequence is no Sequence
             return self._gathered(uri)
-        return Artifact.open(str(uri), self.options)
+        return self._read(Artifact.open(str(uri), self.options))
 
     def adopt(self, uri: ArtifactUri, dataset: str) -> Artifact:
         """Open an artifact, or make one of files that no task published; `dataset` is what it is called then."""
@@ -70,11 +73,15 @@ class Job:
         if not isinstance(uri, str) and isinstance(uri, Iterable):
             return self._gathered(uri)
         try:
-            return Artifact.open(str(uri), self.options)
+            return self._read(Artifact.open(str(uri), self.options))
         except ArtifactNotFoundError:
             if not dataset:
                 raise
-        return adopt(str(uri), dataset=dataset, root=self.root, run=self.run)
+        return self._read(adopt(str(uri), dataset=dataset, root=self.root, run=self.run))
+
+    def _read(self, artifact: Artifact) -> Artifact:
+        self.trail.reads(artifact)
+        return artifact
 
     def _gathered(self, uris: Iterable[str | None]) -> Artifact:
         """Return what mapped tasks published, as one; those that were skipped returned nothing."""

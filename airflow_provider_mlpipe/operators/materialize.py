@@ -50,7 +50,9 @@ class FeastMaterializeOperator(FeastOperator, StageOperator):
         from airflow_provider_mlpipe.feature_store import materialize
 
         artifact = job.open(self.artifact)
-        done = materialize(artifact, self.feature_store(), root=job.root)
+        store = self.feature_store()
+        done = materialize(artifact, store, root=job.root)
+        job.trail.serves(done.view, artifact, store, job.root)
         job.push_metrics(done.metrics, dataset=done.view)
         job.push("view", done.view)
         if done.skipped:

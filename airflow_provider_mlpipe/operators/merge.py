@@ -67,6 +67,7 @@ class MergeFeaturesOperator(StageOperator):
             engine=job.engine,
         )
         job.push_metrics(merged.metrics, dataset=merged.artifact.manifest.dataset)
+        job.trail.writes(merged.normalized)
         if merged.normalized is not None:
             job.push("normalized", merged.normalized.uri)
         self.log.info("Merged %s: %d rows to %s", self.feature_set, merged.artifact.manifest.rows, merged.artifact.uri)

@@ -79,9 +79,11 @@ class FeastTrainingSetOperator(FeastOperator, StageOperator):
         """Build the training set."""
         from airflow_provider_mlpipe.feature_store.training import PROOF, training_set
 
+        store = self.feature_store()
+        job.trail.looks_into(store, job.root)
         artifact = training_set(
             str(self.labels),
-            store=self.feature_store(),
+            store=store,
             root=job.root,
             run=job.run,
             features=self.features,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.links.report import ReportLink
 from airflow_provider_mlpipe.operators.base import StageOperator
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class ValidateOperator(StageOperator):
         "spark": "json",
     }
     ui_color = "#fef3c7"
+    operator_extra_links = (ReportLink(),)
 
     def __init__(
         self,
@@ -117,6 +119,9 @@ class ValidateOperator(StageOperator):
             engine=job.engine,
             **self._choices(job, rules.values()),
         )
+        for sifting in sifted.values():
+            job.trail.judges(sifting.first.artifact)
+            job.trail.writes(sifting.quarantine)
         self._push(sifted, job, several=several)
         for name, sifting in sifted.items():
             self._report(rules[name].name, sifting, fails=fails)

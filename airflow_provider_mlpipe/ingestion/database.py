@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from airflow_provider_mlpipe.ingestion.connection import location_of, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from airflow_provider_mlpipe.config import Configured, Source
     from airflow_provider_mlpipe.ingestion.stream import Reader
@@ -67,7 +69,7 @@ class DatabaseRequest:
         )
 
 
-class DatabaseReader:
+class DatabaseReader(ABC):
     """What the readers of databases have in common: the request, and what may be said of it."""
 
     def __init__(self, request: DatabaseRequest) -> None:
@@ -82,6 +84,19 @@ class DatabaseReader:
     def secrets(self) -> frozenset[str]:
         """Texts that no message may hold."""
         return self._request.secrets
+
+    @property
+    def window(self) -> Window:
+        """The rows to look at, for `newest`."""
+        assert self._request.window is not None, "the caller gave one"  # noqa: S101
+        return self._request.window
+
+    @abstractmethod
+    def newest(self) -> datetime | None:
+        """Return the latest time of the cursor column inside the window; None if no row is there.
+
+        One small query: with an index on the column it costs next to nothing.
+        """
 
 
 def named_parameters(

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.ingestion.conversion import timestamp
 from airflow_provider_mlpipe.ingestion.database import DatabaseReader, DatabaseRequest, named_parameters
 from airflow_provider_mlpipe.ingestion.detection import Frame, detected
 from airflow_provider_mlpipe.ingestion.failures import Overloaded, Unreadable, is_transient
@@ -119,6 +120,15 @@ class DriverReader(DatabaseReader):
             with detected(_each(frames), order=names) as stream:
                 yield stream
 
+    def newest(self) -> datetime | None:
+        """Return the latest time inside the window."""
+        key = self._driver.quoted(self.window.column)
+        with self._cursor() as cursor, _judged():
+            statement, values = self._statement(f"max({key})")
+            cursor.execute(statement, values) if values else cursor.execute(statement)
+            [found] = cursor.fetchone()
+        return None if found is None else timestamp(found, aware=True)
+
     @contextmanager
     def _cursor(self) -> Iterator[Any]:
         with _judged():
@@ -130,7 +140,7 @@ class DriverReader(DatabaseReader):
                 cursor.arraysize = self._request.model.batch_size
             yield cursor
 
-    def _statement(self) -> tuple[str, Any]:
+    def _statement(self, selected: str = "*") -> tuple[str, Any]:
         """Return the statement with the driver's own marks, and the values for them."""
         request, driver = self._request, self._driver
         values: dict[str, Any] = dict(request.model.parameters)
@@ -151,7 +161,7 @@ class DriverReader(DatabaseReader):
             return f":mlpipe_{name}"
 
         where = window.where(driver.quoted(window.column), mark)
-        sql = f"SELECT * FROM {base} WHERE {where}"  # noqa: S608 - quoted names, marks for values
+        sql = f"SELECT {selected} FROM {base} WHERE {where}"  # noqa: S608 - quoted names, marks for values
         return _marked(sql, values, driver.paramstyle)
 
 

@@ -96,19 +96,26 @@ class FileReader:
         Raises:
             SourceRejectedError: there is none.
         """
-        place = Storage(self._path.rstrip("/"), self._connection.s3)
-        try:
-            found = files_at(place, versions=self._model.only_new)
-        except ImportError as error:
-            raise self._misconfigured("only_new", "listing a bucket needs boto3", "Install the extra [s3].") from error
+        found = self._listed(versions=self._model.only_new)
         if not found:
             raise self._refused(
                 "no file matches"
-                if is_glob(place.root)
+                if is_glob(self._path)
                 else "there is no such file or folder, or the folder holds no data files",
                 "Check the path. * stands for any characters but /, ** also for folders.",
             )
         return found
+
+    def awaited(self) -> Choice:
+        """Return what the run would read now, with versions: nothing is no error here, for it may come yet."""
+        files = self._listed(versions=True)
+        return self._choice(files) if self._model.only_new else Choice(files, {})
+
+    def _listed(self, *, versions: bool) -> list[SourceFile]:
+        try:
+            return files_at(Storage(self._path.rstrip("/"), self._connection.s3), versions=versions)
+        except ImportError as error:
+            raise self._misconfigured("only_new", "listing a bucket needs boto3", "Install the extra [s3].") from error
 
     def format_of(self, files: Sequence[SourceFile]) -> str:
         """Return the format of `files`: ``csv``, ``json``, ``jsonl`` or ``parquet``.

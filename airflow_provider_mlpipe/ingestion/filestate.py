@@ -66,12 +66,14 @@ class Choice:
         skipped: these not, as they have been read.
         schema: that of the source the last time; empty if there was none.
         sequence: how many runs had published before, replays apart.
+        again: whether the run published before, and reads what it read.
     """
 
     read: list[SourceFile]
     skipped: Mapping[str, str]
     schema: str = ""
     sequence: int = 0
+    again: bool = False
 
 
 class NotAsReadError(Exception):
@@ -114,7 +116,7 @@ def _again(files: Sequence[SourceFile], own: FileState) -> Choice:
     if gone:
         raise NotAsReadError(own.partition, gone, len(own.read))
     logger.info("this run published before: it reads the same %d files again", len(own.read))
-    return Choice([there[path] for path in own.read], own.skipped, own.schema, own.sequence)
+    return Choice([there[path] for path in own.read], own.skipped, own.schema, own.sequence, again=True)
 
 
 def _newest(stage: Storage, run: Run) -> FileState:

@@ -21,9 +21,11 @@ from airflow_provider_mlpipe.ingestion.database import DatabaseReader, named_par
 from airflow_provider_mlpipe.ingestion.libpq import session_at
 from airflow_provider_mlpipe.ingestion.postgres_types import checked, column_of, declared_type
 from airflow_provider_mlpipe.ingestion.stream import Stream
+from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -77,6 +79,18 @@ class PostgresReader(DatabaseReader):
             else:
                 with session.query(self.statement(session, base, columns)) as reader:
                     yield Stream(schema, (checked(batch, columns, schema) for batch in reader))
+
+    def newest(self) -> datetime | None:
+        """Return the latest finite time inside the window."""
+        key = quote(self.window.column)
+        with session_at(self._request.uri) as session:
+            session.begin()
+            base = self.base(session)
+            self.window.check(self._introspect(session, base))
+            # As text, in UTC: Arrow's times would need pytz on their way to Python.
+            latest, inside = f"max({key})::timestamptz::text", f"{self._condition(session)} AND isfinite({key})"
+            [found] = session.values(f"SELECT {latest} FROM {base} WHERE {inside}")  # noqa: S608 - quoted, bound
+            return None if found is None else instant(str(found))
 
     def base(self, session: Session) -> str:
         """Return what stands behind FROM; values of parameters are bound, see `Session.parameter`."""

@@ -6,14 +6,14 @@ fit is reported; SQLAlchemy's own conversions raise in the middle of a stream, o
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import SourceRejectedError
 from airflow_provider_mlpipe.ingestion.connection import location_of
-from airflow_provider_mlpipe.ingestion.conversion import ColumnType, convert, schema_of
+from airflow_provider_mlpipe.ingestion.conversion import ColumnType, convert, schema_of, timestamp
 from airflow_provider_mlpipe.ingestion.database import DatabaseReader, named_parameters
 from airflow_provider_mlpipe.ingestion.dbapi import frames_of
 from airflow_provider_mlpipe.ingestion.detection import detected
@@ -21,7 +21,8 @@ from airflow_provider_mlpipe.ingestion.sqltypes import arrow_type
 from airflow_provider_mlpipe.ingestion.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from sqlalchemy import Connection, CursorResult, Engine
 
@@ -42,6 +43,45 @@ class SqlReader(DatabaseReader):
     @contextmanager
     def open(self) -> Iterator[Stream]:
         """Connect, and give the rows."""
+        with self._connected() as connection:
+            declared = self._declared(connection)
+            with closing(self._execute(connection)) as result, self._typed(result, declared) as stream:
+                yield stream
+
+    def newest(self) -> datetime | None:
+        """Return the latest time inside the window.
+
+        SQLite keeps times as text in more than one spelling, whose order is not that of the times: there the values of
+        the days that may hold it are looked at.
+        """
+        with self._connected() as connection:
+            self._check_cursor(connection)
+            key = connection.dialect.identifier_preparer.quote_identifier(self.window.column).replace(":", r"\:")
+            some = f"DISTINCT {key}" if connection.dialect.name == "sqlite" else f"max({key})"
+            with closing(self._execute(connection, some)) as result:
+                return max(self._inside(value for (value,) in result), default=None)
+
+    def _inside(self, values: Iterable[Any]) -> Iterator[datetime]:
+        start, end = self.window.start, self.window.end
+        for value in values:
+            with suppress(ValueError, TypeError):  # no time at all: reading it will say so
+                moment = timestamp(value, aware=True)
+                if moment < end and (start is None or moment >= start):
+                    yield moment
+
+    def _check_cursor(self, connection: Connection) -> None:
+        """Refuse a source without the cursor column: SQLite takes an unknown name in quotes for a text."""
+        names = list(self._declared(connection))
+        if not names and connection.dialect.name == "sqlite":
+            with closing(self._execute(connection)) as result:  # gives no row before it is asked for one
+                names = list(result.keys())
+        if names and self.window.column not in names:
+            raise SourceRejectedError.missing_columns(
+                source=self._request.name, location=self.location, missing=[self.window.column], available=names
+            )
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
         engine = self._engine()
         try:
             with engine.connect() as connection:
@@ -49,9 +89,7 @@ class SqlReader(DatabaseReader):
                 for statement in _BEGIN.get(engine.dialect.name, ()):
                     connection.exec_driver_sql(statement)
                     connection.commit()
-                declared = self._declared(connection)
-                with closing(self._execute(connection)) as result, self._typed(result, declared) as stream:
-                    yield stream
+                yield connection
         finally:
             engine.dispose()
 
@@ -120,7 +158,7 @@ class SqlReader(DatabaseReader):
             raise self._request.no_table(prefix + found for found in available)
         return {column["name"]: arrow_type(column["type"]) for column in columns}
 
-    def _execute(self, connection: Connection) -> CursorResult[Any]:
+    def _execute(self, connection: Connection, selected: str = "*") -> CursorResult[Any]:
         from sqlalchemy import text
 
         request = self._request
@@ -139,7 +177,7 @@ class SqlReader(DatabaseReader):
         if condition and request.model.query is not None:
             base = f"(\n{base}\n) mlpipe_query"  # without AS, which Oracle refuses
         alone = request.model.query is not None and not condition
-        statement = text(base if alone else f"SELECT * FROM {base}{condition}")  # noqa: S608 - quoted, or the user's own
+        statement = text(base if alone else f"SELECT {selected} FROM {base}{condition}")  # noqa: S608 - quoted, or the user's own
         streaming = connection.execution_options(stream_results=True, max_row_buffer=request.model.batch_size)
         return streaming.execute(statement, parameters | bounds)
 

@@ -15,9 +15,11 @@ from airflow_provider_mlpipe.ingestion.mysql.columns import Column, column_of, q
 from airflow_provider_mlpipe.ingestion.mysql.session import SETTINGS, native_uri, session
 from airflow_provider_mlpipe.ingestion.mysql.values import Fitter, literal
 from airflow_provider_mlpipe.ingestion.stream import Stream
+from airflow_provider_mlpipe.run import instant
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -62,6 +64,18 @@ class MysqlReader(DatabaseReader):
             details = {"driver": driver, "zero_dates_as_null": fitter.nulled}
             with closing(batches):
                 yield Stream(schema, (fitter.fit(batch) for batch in batches), details=details)
+
+    def newest(self) -> datetime | None:
+        """Return the latest time inside the window that a calendar has."""
+        import pyarrow as pa
+
+        with session(self._request.uri) as connected:
+            base = self._base()
+            columns = self._columns(connected, base)
+            self.window.check(pa.schema([pa.field(column.name, column.kind) for column in columns]))
+            latest = f"MAX({quoted(self.window.column)})"
+            [[found]] = connected.run(f"SELECT {latest} FROM {base}{self._condition()}")  # noqa: S608 - as above
+            return None if found is None else instant(found if isinstance(found, str) else found.decode())
 
     def _base(self) -> str:
         """Return what stands behind FROM."""

@@ -140,6 +140,20 @@ class RestClient:
             self._asking.now = False
         return answer
 
+    def reach(self, ask: Ask) -> None:
+        """Ask once, and look at nothing but whether it is answered: of a good answer the body is not read.
+
+        Raises:
+            As `get`, without a second try.
+        """
+        self._asking.now = True
+        try:
+            response, content = self._followed(ask, self._complaint)
+        finally:
+            self._asking.now = False
+        if not response.is_success:
+            _judged(response, content, self._hidden)
+
     def allows(self, url: str) -> bool:
         """Return whether a redirect or link may lead to `url`."""
         return any(same_origin(origin, url) for origin in (self.home, *self.allowed))
@@ -149,20 +163,25 @@ class RestClient:
             self.counts[name] += 1
 
     def _answer(self, ask: Ask) -> Answer:
+        response, content = self._followed(ask, self._content)
+        return _judged(response, content, self._hidden)
+
+    def _followed(self, ask: Ask, read: Callable[[httpx.Response], bytes]) -> tuple[httpx.Response, bytes]:
+        """Return what is answered in the end; `read` takes the content of each answer on the way."""
         import httpx
 
         target = httpx.URL(ask.url)
         target = target.copy_merge_params(dict(ask.params)) if ask.params else target
         for _ in range(MOST_REDIRECTS + 1):
-            response, content = self._send(target)
+            response, content = self._send(target, read)
             if response.next_request is None:
-                return _judged(response, content, self._hidden)
+                return response, content
             target, origin = response.next_request.url, target
             if not same_origin(str(origin), str(target)) and not self.allows(str(target)):
                 raise Unreadable(f"it redirects to another origin, {target.scheme}://{target.host}")
         raise Unreadable(f"it redirects more than {MOST_REDIRECTS} times")
 
-    def _send(self, target: httpx.URL) -> tuple[httpx.Response, bytes]:
+    def _send(self, target: httpx.URL, read: Callable[[httpx.Response], bytes]) -> tuple[httpx.Response, bytes]:
         """Ask once, or twice if the credentials may have run out meanwhile."""
         assert self._client is not None, "session() is open"  # noqa: S101
         own = same_origin(self.home, str(target))
@@ -175,12 +194,15 @@ class RestClient:
                 self.authentication.sign(request, self._client)
             response = self._client.send(request, stream=True)
             try:
-                content = self._content(response)
+                content = read(response)
             finally:
                 response.close()
             self._count("requests")
             if response.status_code != _UNAUTHORIZED or not own or not self.authentication.refused():
                 return response, content
+
+    def _complaint(self, response: httpx.Response) -> bytes:
+        return b"" if response.is_success else self._content(response)
 
     def _content(self, response: httpx.Response) -> bytes:
         """Read the answer piece by piece: one without end, or unpacking to one, is stopped in time."""

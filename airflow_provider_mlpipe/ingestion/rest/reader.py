@@ -97,6 +97,12 @@ class ApiReader:
             stream.details["pagination"] = told
             yield stream
 
+    def reach(self) -> None:
+        """Ask for the first page, and look at nothing but whether the endpoint answers."""
+        client = self._client()
+        with client.session():
+            client.reach(self._start)
+
     def _client(self) -> RestClient:
         model = self._model
         return RestClient(

@@ -109,6 +109,7 @@ class _Watch:
     raised: BaseException | None = None
     urgent: bool = False
     _over: threading.Event = field(default_factory=threading.Event)
+    _handling: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -123,7 +124,8 @@ class _Watch:
         try:
             yield
         finally:
-            self._over.set()
+            with self._handling:
+                self._over.set()
             for number, handler in self.handlers.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(before)
@@ -159,6 +161,7 @@ class _Watch:
                 self._call_off(number)
 
     def _call_off(self, number: int) -> None:
+        main = threading.main_thread().ident or 0
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not self._over.is_set():
             with _lock:
@@ -167,7 +170,10 @@ class _Watch:
                         cancel()
                     except Exception:
                         logger.debug("could not be called off", exc_info=True)
-            if self.waiting is not None and not self.urgent and time.monotonic() > deadline:
-                self.urgent = True
-                signal.pthread_kill(threading.main_thread().ident or 0, number)
             self._over.wait(_AGAIN_SECONDS)
+            self.urgent = time.monotonic() > deadline
+            if self.raised is None and (self.urgent or self.waiting is None):
+                # The system gives a signal to any thread; what the main thread waits for ends only by one of its own.
+                with self._handling:  # never after the handlers are those from before again
+                    if not self._over.is_set():
+                        signal.pthread_kill(main, number)

@@ -33,6 +33,13 @@ _TEXTS = {
 }
 """How values look that the server sends as text. A role or a database may have set it otherwise, and rounded."""
 
+_NOTICE = (
+    "SELECT set_config(name, '5s', true) FROM pg_settings "
+    "WHERE name = 'client_connection_check_interval' AND version() LIKE '%linux%'"
+)
+"""A server that may (PostgreSQL 14 and later, on Linux) looks every 5 s whether we are still there: if our process was
+killed, its query ends too."""
+
 
 def libpq_uri(uri: str) -> str:
     """Return a SQLAlchemy URL as libpq wants it, with a limit to how long connecting may take.
@@ -64,6 +71,7 @@ class Session:
             self.run(f"SET TRANSACTION SNAPSHOT '{snapshot}'")  # the server's own word, and no expression is allowed
         for setting, value in _TEXTS.items():
             self.run(f"SET LOCAL {setting} = '{value}'")
+        self.run(_NOTICE)
 
     def cancel(self) -> None:
         """Stop what another thread of this process runs here."""

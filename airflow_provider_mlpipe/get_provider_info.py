@@ -46,6 +46,8 @@ def get_provider_info() -> dict[str, Any]:
             for name in ("ingest", "validate", "features")
         ],
         "connection-types": [FEAST],
+        "notifications": ["airflow_provider_mlpipe.notifications.notifier.MlpipeNotifier"],
+        "cli": ["airflow_provider_mlpipe.airflow_cli.commands"],
         "config": {
             "mlpipe": {
                 "description": "Where the operators of airflow-provider-mlpipe keep data and find configuration.",

@@ -48,8 +48,8 @@ def of_artifact(artifact: Artifact, trail: Trail) -> Edges:
     details = artifact.manifest.details
     if trail.sources:
         return _of_source(_names(artifact), trail.sources)
-    if "lineage" in details:
-        return _collect(_of_features(artifact, trail))
+    if "lineage" in details and (found := _collect(_of_features(artifact, trail))):
+        return found
     if "views" in details and "labels" in details:
         return _collect(_of_training_set(artifact, trail))
     return _collect(_passed_on(artifact, trail))
@@ -134,10 +134,17 @@ def _of_training_set(artifact: Artifact, trail: Trail) -> Iterator[tuple[str, Ed
 
 
 def _passed_on(artifact: Artifact, trail: Trail) -> Iterator[tuple[str, Edge]]:
-    """Yield what keeps its name on the way: rows that validation lets through or takes out, chunks that are merged."""
+    """Yield what keeps its name: rows that were let through or taken out, merged chunks, normalised features."""
     own = place_of(artifact.uri)
-    known = {place_of(uri): set(_names(read)) for uri, read in trail.read.items()}
-    for name in _names(artifact):
-        for place, columns in known.items():
-            if name in columns and place != own:
-                yield name, Edge(place, name, *_IDENTITY)
+    known = trail.read | trail.wrote
+    scaled = {item["name"] for item in artifact.manifest.details.get("features", ())}
+    scaled = scaled if "normalization" in artifact.manifest.details else set()
+    for item in artifact.manifest.inputs:
+        place = place_of(item.uri)
+        if item.uri not in known or place == own:
+            continue
+        columns = set(_names(known[item.uri]))
+        for name in _names(artifact):
+            if name in columns:
+                how = ("DIRECT", "TRANSFORMATION") if name in scaled else _IDENTITY
+                yield name, Edge(place, name, *how)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_mlpipe.hooks.feature_store import store_of
 from airflow_provider_mlpipe.operators.base import MlpipeOperator
 
 if TYPE_CHECKING:
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.config import ConfigLike, FeatureStore
 
 __all__ = ["FeastOperator", "store_of"]
-
-_SECTION = "feature_store"
-
 
 class FeastOperator(MlpipeOperator):
     """The base of the operators that need Feast.
@@ -49,28 +47,3 @@ class FeastOperator(MlpipeOperator):
         """Return the settings; only while the task executes."""
         config = None if self.config is None else self.find_config(self.config)
         return store_of(config, feast_conn_id=self.feast_conn_id, store=self.store)
-
-
-def store_of(
-    config: ConfigLike | None, *, feast_conn_id: str | None = None, store: Mapping[str, Any] | None = None
-) -> FeatureStore:
-    """Return the settings of the feature store.
-
-    Args:
-        config: a feature YAML, found already.
-        feast_conn_id: see `FeastOperator`.
-        store: see `FeastOperator`.
-
-    Raises:
-        ConfigError: something in them is wrong, or there is no such connection.
-    """
-    from airflow_provider_mlpipe.config import document_of, feature_store
-
-    found: ConfigLike = {} if config is None else config
-    if feast_conn_id or store:
-        from airflow_provider_mlpipe.hooks.feast import FeastHook, merged
-
-        section = document_of(found).data.get(_SECTION) or {}
-        connection = FeastHook(feast_conn_id).section() if feast_conn_id else None
-        found = {_SECTION: merged(section, connection, store)}
-    return feature_store(found).model

@@ -29,6 +29,7 @@ from airflow_provider_mlpipe.cli import (
     whole,
 )
 from airflow_provider_mlpipe.cli.results import Results
+from airflow_provider_mlpipe.cli.surroundings import Surroundings, within
 from airflow_provider_mlpipe.errors import MlpipeError, redact
 
 if TYPE_CHECKING:
@@ -69,17 +70,19 @@ def _top(
     """From databases, APIs and files to validated features served by Feast."""
 
 
-def command_line(arguments: Sequence[str] | None = None) -> int:
+def command_line(arguments: Sequence[str] | None = None, surroundings: Surroundings | None = None) -> int:
     """Run one command and return the exit code.
 
     Args:
         arguments: those of the process if None.
+        surroundings: where it runs; in a shell if None.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = os.environ.get("MLPIPE_DEBUG", "") not in {"", "0"}
     _set_volume(debug=debug)
     try:
-        code = app(given or ["--help"], prog_name="mlpipe", standalone_mode=False)
+        with within(surroundings or Surroundings()) as place:
+            code = app(given or ["--help"], prog_name=place.program, standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told below; the traceback is a switch away
         if debug:
             traceback.print_exc()

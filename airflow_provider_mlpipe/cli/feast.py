@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airflow_provider_mlpipe.cli.options import Json, Root, open_artifact, storage
+from airflow_provider_mlpipe.cli.options import FeastConnId, Json, Root, open_artifact, storage, store_of
 from airflow_provider_mlpipe.cli.results import results
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def export(
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; an earlier export is replaced.")],
     config: FeatureConfig = Path("config/feature_config.yaml"),
+    feast_conn_id: FeastConnId = None,
     root: Root = "./artifacts",
     as_json: Json = False,
 ) -> None:
@@ -40,11 +41,10 @@ def export(
     Secrets are left out: ${VARIABLES} stand in their place. The repository has a registry of its own, for feast apply
     removes from a registry what the repository does not define.
     """
-    from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe import feature_store
 
     with results(as_json=as_json) as out:
-        store = configs.feature_store(config).model
+        store = store_of(config, feast_conn_id)
         opened = [open_artifact(uri) for uri in artifacts]
         written = feature_store.export(opened, folder, store, root=storage(root))
         document = {
@@ -68,6 +68,7 @@ def export(
 def apply(
     artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="The feature artifact's URI or folder.")],
     config: FeatureConfig = Path("config/feature_config.yaml"),
+    feast_conn_id: FeastConnId = None,
     root: Root = "./artifacts",
     as_json: Json = False,
 ) -> None:
@@ -75,11 +76,10 @@ def apply(
 
     Unlike feast apply this removes nothing, and it keeps what Feast knows of earlier materializations.
     """
-    from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe import feature_store
 
     with results(as_json=as_json) as out:
-        store = configs.feature_store(config).model
+        store = store_of(config, feast_conn_id)
         opened = open_artifact(artifact)
         with out.progress("registering"):
             done = feature_store.register(opened, store, root=storage(root))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from airflow_provider_mlpipe.cli import fitting
-from airflow_provider_mlpipe.cli.options import Inputs, Json, open_artifact, pairs
+from airflow_provider_mlpipe.cli.options import Inputs, Json, located, open_artifact, pairs
 from airflow_provider_mlpipe.cli.results import results, table
 from airflow_provider_mlpipe.run import instant
 
@@ -79,6 +79,7 @@ def _sets(config: Path | None) -> list[Configured[FeatureSet]]:
     from airflow_provider_mlpipe.config.features import RESERVED
 
     if config is not None:
+        config = located(config)
         names = [name for name in configs.document_of(config).data if name != RESERVED]
         return [configs.feature_set(config, name) for name in names]
     from airflow_provider_mlpipe.feature_extraction.catalog import DOMAINS

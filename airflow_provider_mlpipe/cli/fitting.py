@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airflow_provider_mlpipe.cli.options import Inputs, Json, Root, open_artifact, pairs, storage
+from airflow_provider_mlpipe.cli.options import Inputs, Json, Root, located, open_artifact, pairs, storage
 from airflow_provider_mlpipe.cli.results import results, table
 from airflow_provider_mlpipe.run import Run
 
@@ -70,7 +70,7 @@ def fit(
         from airflow_provider_mlpipe import config as configs
         from airflow_provider_mlpipe import feature_extraction
 
-        settings = configs.feature_set(config, feature_set)
+        settings = configs.feature_set(located(config), feature_set)
         opened = {role: open_artifact(uri) for role, uri in pairs(inputs, option="--input").items()}
         moments = feature_extraction.Moments.between(start, end, every)
         with out.progress(f"fitting {feature_set}"):
@@ -108,7 +108,7 @@ def promote(
         from airflow_provider_mlpipe import config as configs
         from airflow_provider_mlpipe import feature_extraction
 
-        settings = configs.feature_set(config, feature_set)
+        settings = configs.feature_set(located(config), feature_set)
         by = {"command": "mlpipe features promote"}
         state = feature_extraction.promote(settings, fit_id, root=storage(root), promoted_by=by)
         document = {"feature_set": feature_set, "fit_id": state.fit_id, "spec_hash": state.spec_hash}

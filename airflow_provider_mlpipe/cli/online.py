@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from airflow_provider_mlpipe.cli.options import Json, Root, open_artifact, storage
+from airflow_provider_mlpipe.cli.options import FeastConnId, Json, Root, located, open_artifact, storage, store_of
 from airflow_provider_mlpipe.cli.results import results, table
 from airflow_provider_mlpipe.errors import ConfigError
 
@@ -48,6 +48,7 @@ def rollback(
     view: Annotated[str, typer.Argument(help="The Feast feature view, such as user_profile_features.")],
     to: Annotated[str, typer.Option("--to", metavar="ARTIFACT", help="The feature artifact to go back to.")],
     config: FeatureConfig = Path("config/feature_config.yaml"),
+    feast_conn_id: FeastConnId = None,
     root: Root = "./artifacts",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would change, and change nothing.")] = False,
     as_json: Json = False,
@@ -59,11 +60,10 @@ def rollback(
     materialisation of a later interval goes online as always: pause it until its cause is repaired. For SQLite and
     Redis.
     """
-    from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe.feature_store import rollback as roll_back
 
     with results(as_json=as_json) as out:
-        store = configs.feature_store(config).model
+        store = store_of(config, feast_conn_id)
         artifact = open_artifact(to)
         with out.progress(f"rolling {view} back"):
             done = roll_back(view, artifact, store=store, root=storage(root), dry_run=dry_run)
@@ -104,6 +104,7 @@ def read(
     view: Annotated[str, typer.Argument(help="The Feast feature view, such as user_profile_features.")],
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Entities to read, as KEY or column=KEY.")],
     config: FeatureConfig = Path("config/feature_config.yaml"),
+    feast_conn_id: FeastConnId = None,
     root: Root = "./artifacts",
     feature: Annotated[
         list[str] | None, typer.Option("--feature", help="Only these; all if absent. May be given several times.")
@@ -114,11 +115,10 @@ def read(
 
     The word read may be left out: mlpipe online VIEW KEY...
     """
-    from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe import feature_store
 
     with results(as_json=as_json) as out:
-        store = configs.feature_store(config).model
+        store = store_of(config, feast_conn_id)
         entities = [_entity_row(text, config, view) for text in keys]
         with out.progress(f"reading {view}"):
             found = feature_store.read_online(
@@ -144,7 +144,7 @@ def _entity_of(config: Path, view: str) -> str:
     from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe.config.features import RESERVED
 
-    known = {}
+    known, config = {}, located(config)
     for name in configs.document_of(config).data:
         if name != RESERVED:
             model = configs.feature_set(config, name).model

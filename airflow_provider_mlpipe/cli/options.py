@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airflow_provider_mlpipe.cli.surroundings import current
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.run import Interval, instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_mlpipe.artifacts import Artifact, S3Options, Storage
-    from airflow_provider_mlpipe.engines import EngineSettings
+    from airflow_provider_mlpipe.artifacts import Artifact, Storage
+    from airflow_provider_mlpipe.config import FeatureStore
 
 __all__ = [
     "AsOf",
+    "ConnId",
     "EngineName",
+    "FeastConnId",
     "Inputs",
     "IntervalEnd",
     "IntervalStart",
@@ -28,12 +30,12 @@ __all__ = [
     "Root",
     "SparkMaster",
     "common_interval",
-    "engine_named",
     "interval_of",
+    "located",
     "open_artifact",
     "pairs",
-    "s3_options",
     "storage",
+    "store_of",
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, and nothing else.")]
@@ -55,6 +57,22 @@ IntervalEnd = Annotated[
 ]
 Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="ROLE=WHAT", help="May be given several times.")]
 
+ConnId = Annotated[
+    str | None,
+    typer.Option(
+        "--conn-id",
+        metavar="ID",
+        help="The Airflow connection to read by, in place of the file's; airflow mlpipe only.",
+    ),
+]
+FeastConnId = Annotated[
+    str | None,
+    typer.Option(
+        "--feast-conn-id",
+        metavar="ID",
+        help="The Airflow connection that says where Feast is, in place of the file; airflow mlpipe only.",
+    ),
+]
 EngineName = Annotated[
     str | None, typer.Option("--engine", metavar="NAME", help="duckdb or spark; what the set says if absent.")
 ]
@@ -117,37 +135,25 @@ def pairs(given: Sequence[str] | None, *, option: str) -> dict[str, str]:
     return found
 
 
-def s3_options() -> S3Options:
-    """Return how to reach S3 from the usual variables; keys and roles are found by the S3 client itself."""
-    from airflow_provider_mlpipe.artifacts import S3Options
-
-    environment = os.environ
-    return S3Options(
-        endpoint_url=environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", ""),
-        region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", ""),
-    )
+def located(path: Path) -> Path:
+    """Return where a configuration file is, by its path as it was given."""
+    return current().config(path)
 
 
-def engine_named(*names: str | None, master: str = "") -> EngineSettings:
-    """Return the settings of the first engine that is named, of DuckDB if none is.
-
-    Raises:
-        ConfigError: there is no engine of that name.
-    """
-    from airflow_provider_mlpipe.engines import SparkSettings, settings_named
-
-    return settings_named(*names, spark=SparkSettings(master=master))
+def store_of(config: Path, conn_id: str | None = None) -> FeatureStore:
+    """Return where Feast is, by a feature file, or by an Airflow connection."""
+    return current().feature_store(located(config), conn_id)
 
 
 def storage(root: str) -> Storage:
     """Return the artifact root."""
     from airflow_provider_mlpipe.artifacts import Storage
 
-    return Storage(root.rstrip("/") or "/", s3_options())
+    return Storage(root.rstrip("/") or "/", current().s3(root))
 
 
 def open_artifact(uri: str) -> Artifact:
     """Open an artifact by its URI, or by a path relative to the current folder."""
     from airflow_provider_mlpipe.artifacts import Artifact
 
-    return Artifact.open(uri if "://" in uri else str(Path(uri)), s3_options())
+    return Artifact.open(uri if "://" in uri else str(Path(uri)), current().s3(uri))

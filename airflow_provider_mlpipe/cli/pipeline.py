@@ -7,15 +7,19 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe import config as configs
+from airflow_provider_mlpipe.cli.options import located, store_of
+from airflow_provider_mlpipe.cli.surroundings import current
 from airflow_provider_mlpipe.observability import Stopwatch
 from airflow_provider_mlpipe.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from airflow_provider_mlpipe.artifacts import Artifact, Storage
-    from airflow_provider_mlpipe.config import ConfigLike, Configured, DatasetRules, FeatureSet, FeatureStore
+    from airflow_provider_mlpipe.config import Configured, DatasetRules, FeatureSet, FeatureStore
+    from airflow_provider_mlpipe.ingestion import Connection
     from airflow_provider_mlpipe.run import Interval
     from airflow_provider_mlpipe.validation import Sifting
 
@@ -78,32 +82,39 @@ class Pipeline:
         sources: source by role; `SOURCES` for those that are not named.
         root: the artifact root.
         interval: the run's interval; its end is the as_of.
+        conn_id: the Airflow connection to read all sources by, in place of the file's.
+        feast_conn_id: the Airflow connection that says where Feast is, in place of the file.
 
     Raises:
         ConfigError: any of the files is wrong.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, by name
         self,
         *,
-        ingestion: ConfigLike,
-        validation: ConfigLike,
-        features: ConfigLike,
+        ingestion: Path,
+        validation: Path,
+        features: Path,
         root: Storage,
         interval: Interval,
         feature_set: str = "user_features",
         sources: Mapping[str, str] | None = None,
+        conn_id: str | None = None,
+        feast_conn_id: str | None = None,
     ) -> None:
         self.root = root
         self.interval = interval
-        self.feature_set: Configured[FeatureSet] = configs.feature_set(features, feature_set)
-        self.store: FeatureStore = configs.feature_store(features).model
+        self.feature_set: Configured[FeatureSet] = configs.feature_set(located(features), feature_set)
+        self.store: FeatureStore = store_of(features, feast_conn_id)
         self.sources: dict[str, Configured[Any]] = {
-            role: configs.source(ingestion, name) for role, name in {**SOURCES, **(sources or {})}.items()
+            role: configs.source(located(ingestion), name) for role, name in {**SOURCES, **(sources or {})}.items()
         }
         self.rules: dict[str, Configured[DatasetRules]] = {
-            role: configs.dataset_rules(validation, source.model.dataset or source.name)
+            role: configs.dataset_rules(located(validation), source.model.dataset or source.name)
             for role, source in self.sources.items()
+        }
+        self.connections: dict[str, Connection | None] = {
+            role: current().connection(source, conn_id) for role, source in self.sources.items()
         }
         self.outcome = Outcome()
 
@@ -129,8 +140,9 @@ class Pipeline:
         source, spent = self.sources[role], Stopwatch()
         with watch(f"ingesting {source.name}") as progress:
             artifact: Artifact = ingestion.ingest(
-                source, root=self.root, run=self._run_of(f"ingest.{source.name}"), progress=progress
-            )
+                source, root=self.root, run=self._run_of(f"ingest.{source.name}"),
+                connection=self.connections[role], progress=progress,
+            )  # fmt: skip
         manifest = artifact.manifest
         rejected = manifest.metrics.get("records_failed", 0)
         self._note(
@@ -155,6 +167,7 @@ class Pipeline:
                 sifting = validation.sift(
                     artifact, self.rules[role], as_of=self.interval.end, root=self.root,
                     run=self._run_of(f"validate.{name}"), related=others,
+                    engine=current().duckdb(), spark=current().spark(""),
                 )  # fmt: skip
             sifted[role] = sifting
             counts, rows, kept = sifting.counts, artifact.manifest.rows, sifting.artifact.manifest.rows
@@ -172,8 +185,9 @@ class Pipeline:
         name, spent = self.feature_set.name, Stopwatch()
         with watch(f"extracting {name}"):
             made = feature_extraction.extract(
-                self.feature_set, inputs, root=self.root, run=self._run_of(f"extract.{name}"), as_of=self.interval.end
-            )
+                self.feature_set, inputs, root=self.root, run=self._run_of(f"extract.{name}"), as_of=self.interval.end,
+                engine=current().engine(self.feature_set.model.engine),
+            )  # fmt: skip
         artifact: Artifact = made.artifact
         rows_in = sum(item.manifest.rows for item in inputs.values())
         number = made.metrics.get("features")

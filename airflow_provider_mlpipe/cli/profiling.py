@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airflow_provider_mlpipe.cli.options import AsOf, Json, open_artifact, s3_options, storage
+from airflow_provider_mlpipe.cli.options import AsOf, Json, open_artifact, storage
 from airflow_provider_mlpipe.cli.results import results, table
+from airflow_provider_mlpipe.cli.surroundings import current
 from airflow_provider_mlpipe.errors import ArtifactNotFoundError, ConfigError, redact
 from airflow_provider_mlpipe.run import Run, instant
 
@@ -99,7 +100,8 @@ def _opened(given: str, dataset: str | None) -> Iterator[Artifact]:
     except ArtifactNotFoundError:
         name = dataset or re.sub(r"\W+", "_", Path(given).stem).strip("_") or "data"
         with TemporaryDirectory(prefix="mlpipe-profile-") as folder:
-            yield adopt(given, dataset=name, root=storage(folder), run=Run(task_id="profile"), options=s3_options())
+            place, options = storage(folder), current().s3(given)
+            yield adopt(given, dataset=name, root=place, run=Run(task_id="profile"), options=options)
         return
     yield found
 

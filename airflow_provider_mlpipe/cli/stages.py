@@ -10,7 +10,9 @@ import typer
 from airflow_provider_mlpipe.cli.fitting import AsOfRange, Cache, ChunkOption, Every, chunk_of
 from airflow_provider_mlpipe.cli.options import (
     AsOf,
+    ConnId,
     EngineName,
+    FeastConnId,
     Inputs,
     IntervalEnd,
     IntervalStart,
@@ -18,13 +20,15 @@ from airflow_provider_mlpipe.cli.options import (
     Root,
     SparkMaster,
     common_interval,
-    engine_named,
     interval_of,
+    located,
     open_artifact,
     pairs,
     storage,
+    store_of,
 )
 from airflow_provider_mlpipe.cli.results import results, table
+from airflow_provider_mlpipe.cli.surroundings import current
 from airflow_provider_mlpipe.cli.validation import validate
 from airflow_provider_mlpipe.run import Run
 
@@ -52,6 +56,7 @@ def add_to(app: typer.Typer) -> None:
 def ingest(
     source: Annotated[str, typer.Argument(help="The source's name in the file.")],
     config: IngestionConfig = Path("config/ingestion_config.yaml"),
+    conn_id: ConnId = None,
     root: Root = "./artifacts",
     interval_start: IntervalStart = None,
     interval_end: IntervalEnd = None,
@@ -66,11 +71,12 @@ def ingest(
     from airflow_provider_mlpipe import ingestion
 
     with results(as_json=as_json) as out:
-        settings = configs.source(config, source)
+        settings = configs.source(located(config), source)
+        connection = current().connection(settings, conn_id)
         interval = interval_of(as_of, interval_start, interval_end)
         run = Run(task_id=f"ingest.{source}", interval=interval)
         with out.progress(f"ingesting {source}") as progress:
-            artifact = ingestion.ingest(settings, root=storage(root), run=run, progress=progress)
+            artifact = ingestion.ingest(settings, root=storage(root), run=run, connection=connection, progress=progress)
         out.emit(_described(artifact), lambda console: _show(artifact, artifact.manifest.metrics, console))
 
 
@@ -96,14 +102,14 @@ def extract(  # noqa: PLR0913, PLR0917 - each an option
     from airflow_provider_mlpipe import feature_extraction
 
     with results(as_json=as_json) as out:
-        settings = configs.feature_set(config, feature_set)
+        settings = configs.feature_set(located(config), feature_set)
         opened = {role: open_artifact(uri) for role, uri in pairs(inputs, option="--input").items()}
         moments = feature_extraction.Moments.between(*as_of_range, every) if as_of_range else None
         many = moments is not None or settings.model.as_of is not None
         interval = None if many else interval_of(as_of) or common_interval(opened.values())
         run = Run(task_id=f"extract.{feature_set}", interval=interval)
         with out.progress(f"extracting {feature_set}"):
-            chosen = engine_named(engine, settings.model.engine, master=master)
+            chosen = current().engine(engine, settings.model.engine, master=master)
             made = feature_extraction.extract(
                 settings,
                 opened,
@@ -122,15 +128,15 @@ def extract(  # noqa: PLR0913, PLR0917 - each an option
 def materialize(
     artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="The feature artifact's URI or folder.")],
     config: FeatureConfig = Path("config/feature_config.yaml"),
+    feast_conn_id: FeastConnId = None,
     root: Root = "./artifacts",
     as_json: Json = False,
 ) -> None:
     """Put a feature artifact online, if all that it was computed from has passed; then read back and compare."""
-    from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe import feature_store
 
     with results(as_json=as_json) as out:
-        store = configs.feature_store(config).model
+        store = store_of(config, feast_conn_id)
         opened = open_artifact(artifact)
         with out.progress(f"materializing {opened.manifest.dataset}"):
             done = feature_store.materialize(opened, store, root=storage(root))

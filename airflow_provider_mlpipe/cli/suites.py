@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airflow_provider_mlpipe.cli.options import AsOf, Json  # noqa: TC001
+from airflow_provider_mlpipe.cli.options import AsOf, Json, located
 from airflow_provider_mlpipe.cli.results import results
 from airflow_provider_mlpipe.run import instant
 
@@ -47,7 +47,7 @@ def export(
     from airflow_provider_mlpipe.validation.suite_file import suite_file
 
     with results(as_json=as_json) as out:
-        rules = configs.dataset_rules(config, dataset)
+        rules = configs.dataset_rules(located(config), dataset)
         moment = None if as_of is None else instant(as_of)
         with out.progress("asking Great Expectations"):
             document, text = suite_file(rules, as_of=moment)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airflow_provider_mlpipe.cli.options import AsOf, IntervalEnd, IntervalStart, Json, Root, interval_of, storage
+from airflow_provider_mlpipe.cli.options import (
+    AsOf,
+    FeastConnId,
+    IntervalEnd,
+    IntervalStart,
+    Json,
+    Root,
+    interval_of,
+    storage,
+    store_of,
+)
 from airflow_provider_mlpipe.cli.results import results, table
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.run import Run
@@ -36,6 +46,7 @@ def training_set(  # noqa: PLR0913, PLR0917 - one per option
     ] = None,
     service: Annotated[str | None, typer.Option(help="All features of a Feast feature service.")] = None,
     config: Annotated[Path, typer.Option("--config", help="The feature file.")] = Path("config/feature_config.yaml"),
+    feast_conn_id: FeastConnId = None,
     root: Root = "./artifacts",
     dataset: Annotated[str, typer.Option(help="The training set's dataset name.")] = "training_set",
     event_timestamp: Annotated[
@@ -52,7 +63,6 @@ def training_set(  # noqa: PLR0913, PLR0917 - one per option
     Every label stays; one without features gets nulls. The interval names the artifact's place, as in the other
     commands; features later than its end are not seen.
     """
-    from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe.feature_store import training
 
     if (not features) == (service is None):
@@ -62,7 +72,7 @@ def training_set(  # noqa: PLR0913, PLR0917 - one per option
             problem="give one or more --feature, or one --service",
         )
     with results(as_json=as_json) as out:
-        store = configs.feature_store(config).model
+        store = store_of(config, feast_conn_id)
         run = Run(task_id=f"training_set.{dataset}", interval=interval_of(as_of, interval_start, interval_end))
         with out.progress(f"building {dataset}"):
             made = training.training_set(

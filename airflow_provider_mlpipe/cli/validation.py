@@ -14,12 +14,13 @@ from airflow_provider_mlpipe.cli.options import (
     SparkMaster,
     common_interval,
     interval_of,
+    located,
     open_artifact,
     pairs,
-    s3_options,
     storage,
 )
 from airflow_provider_mlpipe.cli.results import results
+from airflow_provider_mlpipe.cli.surroundings import current
 from airflow_provider_mlpipe.errors import ArtifactNotFoundError, ConfigError, DataRejectedError, PublishError
 from airflow_provider_mlpipe.run import Run, instant
 
@@ -104,20 +105,20 @@ def validate(  # noqa: PLR0913, PLR0917 - each is an option
     """
     from airflow_provider_mlpipe import config as configs
     from airflow_provider_mlpipe import validation
-    from airflow_provider_mlpipe.engines import SparkSettings
 
     with results(as_json=as_json) as out:
         given, named = _given(artifact), _datasets(dataset, artifact)
         opened = _Opener(storage(root) if root else None, as_of)
         artifacts = {name: opened.open(uri, named.get(name, name)) for name, uri in given.items()}
+        file = located(config)
         rules = {
-            name: configs.dataset_rules(config, named.get(name) or name or each.manifest.dataset)
+            name: configs.dataset_rules(file, named.get(name) or name or each.manifest.dataset)
             for name, each in artifacts.items()
         }
         others = {name: opened.open(uri, name) for name, uri in pairs(related, option="--related").items()}
         moment = instant(as_of) if as_of is not None else common_interval(artifacts.values()).end
         choices: dict[str, Any] = {"runner": engine} if engine else {}
-        choices["spark"] = SparkSettings(master=master)
+        choices |= {"spark": current().spark(master), "engine": current().duckdb()}
         with out.progress(f"validating {', '.join(each.name for each in rules.values())}"):
             sifted = validation.sift_all(
                 artifacts, rules, as_of=moment, root=opened.root, run=opened.run, related=others, **choices
@@ -158,7 +159,7 @@ class _Opener:
             if not dataset:
                 raise
         place = self.root or storage("./artifacts")
-        return adopt(uri, dataset=dataset, root=place, run=self.run, options=s3_options())
+        return adopt(uri, dataset=dataset, root=place, run=self.run, options=current().s3(uri))
 
 
 def _given(texts: Sequence[str]) -> dict[str, str]:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airflow_provider_mlpipe.cli.options import AsOf, Inputs, Json, Root, interval_of, pairs, storage
+from airflow_provider_mlpipe.cli.options import (
+    AsOf,
+    ConnId,
+    FeastConnId,
+    Inputs,
+    Json,
+    Root,
+    interval_of,
+    pairs,
+    storage,
+)
 from airflow_provider_mlpipe.cli.results import results, table
 from airflow_provider_mlpipe.errors import ConfigError, DataRejectedError
 
@@ -25,12 +35,14 @@ def add_to(app: typer.Typer) -> None:
     app.command()(run)
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917 - one per option
     ingestion: Annotated[Path, typer.Option(help="The ingestion file.")] = Path("config/ingestion_config.yaml"),
     validation: Annotated[Path, typer.Option(help="The validation file.")] = Path("config/validation_config.yaml"),
     features: Annotated[Path, typer.Option(help="The feature file.")] = Path("config/feature_config.yaml"),
     feature_set: Annotated[str, typer.Option("--set", help="Which feature set of the file.")] = "user_features",
     inputs: Inputs = None,
+    conn_id: ConnId = None,
+    feast_conn_id: FeastConnId = None,
     root: Root = "./artifacts",
     as_of: AsOf = None,
     as_json: Json = False,
@@ -53,6 +65,8 @@ def run(
             sources=pairs(inputs, option="--input"),
             root=storage(root),
             interval=interval,
+            conn_id=conn_id,
+            feast_conn_id=feast_conn_id,
         )
         try:
             outcome = pipeline.run(out.progress)

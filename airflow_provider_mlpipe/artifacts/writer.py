@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -222,15 +223,21 @@ class _OpenPart:
         self._place = place
         with place.publishing(name):
             self._sink = _HashingSink(place.filesystem.open_output_stream(place.path(name), compression=None))
-            self._writer = pq.ParquetWriter(
-                self._sink,
-                first.schema,
-                compression="zstd",
-                compression_level=1,
-                dictionary_pagesize_limit=DICTIONARY_BYTES,
-                use_dictionary=_columns_with_dictionary(first),
-                write_statistics=_columns_with_statistics(first.schema),
-            )
+            try:
+                self._writer = pq.ParquetWriter(
+                    self._sink,
+                    first.schema,
+                    compression="zstd",
+                    compression_level=1,
+                    dictionary_pagesize_limit=DICTIONARY_BYTES,
+                    use_dictionary=_columns_with_dictionary(first),
+                    write_statistics=_columns_with_statistics(first.schema),
+                )
+            except OSError:  # no room for its first bytes
+                with suppress(OSError):
+                    self._sink.close()
+                place.delete(name)
+                raise
 
     def write(self, table: pa.Table) -> None:
         with self._place.publishing(self.name):

@@ -7,7 +7,7 @@ those are then streamed from the first file. So the rows themselves never pass t
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -63,7 +63,8 @@ class Deduplicator:
             self._folder = Path(stack.enter_context(scratch_folder("mlpipe-dedup-")))
             self._path = self._folder / "rows.arrow"
             options = pa.ipc.IpcWriteOptions(compression="lz4")
-            self._writer = pa.ipc.new_stream(str(self._path), self._schema, options=options)
+            self._file = stack.enter_context(_file_to_write(self._path))
+            self._writer = pa.ipc.new_stream(self._file, self._schema, options=options)
             self._keys = _KeyFile(self._folder / "keys.parquet", self._rule)
             self._stack = stack.pop_all()
         return self
@@ -72,10 +73,8 @@ class Deduplicator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove the temporary files."""
-        with self._stack:
-            for file in (self._writer, self._keys):
-                with suppress(OSError):  # what waits to be written finds no room either
-                    file.close()
+        with self._stack, suppress(OSError):  # what waits to be written finds no room either
+            self._close()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
@@ -127,8 +126,9 @@ class Deduplicator:
                 start = end
 
     def _close(self) -> None:
-        self._writer.close()
-        self._keys.close()
+        with closing(self._keys), closing(self._file):
+            if not self._file.closed:
+                self._writer.close()
 
     @contextmanager
     def _positions(self) -> Iterator[Iterator[pa.RecordBatch]]:
@@ -177,6 +177,18 @@ class Deduplicator:
 
 
 @contextmanager
+def _file_to_write(path: Path) -> Iterator[Any]:
+    """Open a file that is closed also where its writer cannot write its last bytes."""
+    import pyarrow as pa
+
+    file = pa.OSFile(str(path), "wb")
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+@contextmanager
 def _spilling() -> Iterator[None]:
     """Say of DuckDB's memory and files that there is no room for more."""
     import duckdb
@@ -215,6 +227,7 @@ class _KeyFile:
         self._connection: Any = duckdb.connect(config={"threads": 1})
         self._writer: Any = None
         self._schema: Any = None
+        self._stack = ExitStack()
 
     def is_whole(self, column: str) -> bool:
         """Whether a column of the file holds integers of at most 64 bits."""
@@ -232,8 +245,9 @@ class _KeyFile:
         keys = pa.RecordBatch.from_arrays([*chosen, self._hashes(columns)], names=[*names, "content"])
         if self._writer is None:
             self._schema = keys.schema
+            self._file = self._stack.enter_context(_file_to_write(self.path))
             self._writer = pq.ParquetWriter(
-                self.path, keys.schema, compression="lz4", use_dictionary=False, write_statistics=False
+                self._file, keys.schema, compression="lz4", use_dictionary=False, write_statistics=False
             )
         self._writer.write_batch(keys)
         self.rows += keys.num_rows
@@ -241,11 +255,9 @@ class _KeyFile:
 
     def close(self) -> None:
         writer, self._writer = self._writer, None
-        try:
+        with closing(self._connection), self._stack:
             if writer is not None:
                 writer.close()
-        finally:
-            self._connection.close()
 
     def _hashes(self, columns: Sequence[pa.Array]) -> pa.Array:
         import pyarrow as pa

@@ -118,7 +118,7 @@ def start(services: Sequence[Service]) -> Iterator[None]:
             running.enter_context(
                 process(
                     list(service.command), service.ready, output=service.log, env=dict(service.environment),
-                    cwd=service.folder,
+                    cwd=service.folder, start_new_session=True,
                 )
             )  # fmt: skip
         yield

@@ -74,8 +74,8 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Start PostgreSQL with password authentication, without durability, in a folder of its own."""
+def postgres_server(port: int | None = None) -> Iterator[PostgresServer]:
+    """Start PostgreSQL with password authentication, without durability, in a folder of its own; on a free port."""
     programs = _postgres_programs()
     import psycopg
 
@@ -88,7 +88,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         init = [str(programs / "initdb"), "-D", str(data), "-U", "shop", "-A", "scram-sha-256", "--pwfile", str(secret)]
         init += ["--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]
         subprocess.run(init, check=True, capture_output=True, cwd=folder, **as_user)
-        [port] = free_ports()
+        port = port or free_ports()[0]
         settings = {
             "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(folder), "fsync": "off",
             "full_page_writes": "off", "timezone": "Asia/Kolkata",  # not UTC, so that a forgotten zone shows

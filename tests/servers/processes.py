@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PASSWORD", "answers", "free_ports", "home_of", "process", "until"]
 
-START_SECONDS = 60
+START_SECONDS = 300
+STOP_SECONDS = 20
 PASSWORD = "s3cr3t-of-the-server"  # tests look for it where it must not be
 
 
@@ -62,6 +63,7 @@ def process(
     ready: Callable[[], bool],
     *,
     stop: signal.Signals = signal.SIGTERM,
+    patience: float = STOP_SECONDS,
     output: Path | None = None,
     **options: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
@@ -71,6 +73,7 @@ def process(
         command: program and arguments.
         ready: whether it is up.
         stop: the signal that ends it.
+        patience: seconds until it is killed, with its whole session if it has one of its own.
         output: the file that keeps its output; a temporary one if absent.
         options: of `subprocess.Popen`.
     """
@@ -86,8 +89,10 @@ def process(
             if running.poll() is None:
                 running.send_signal(stop)
             try:
-                running.wait(20)
+                running.wait(patience)
             except subprocess.TimeoutExpired:
+                if options.get("start_new_session"):
+                    os.killpg(running.pid, signal.SIGKILL)
                 running.kill()
                 running.wait()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import determine_kwargs, task_decorator_factory
@@ -10,7 +11,7 @@ from airflow.providers.common.compat.sdk import determine_kwargs, task_decorator
 from airflow_provider_mlpipe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
@@ -80,9 +81,21 @@ def artifact_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def arguments(function: Callable[..., Any], op_args: Collection[Any], op_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the task gives the function, by parameter."""
+    """Return the addresses of artifacts that the task gives the function, by parameter.
+
+    Raises:
+        ConfigError: what it gives is no address, nor several.
+    """
     bound = inspect.signature(function).bind_partial(*op_args, **op_kwargs).arguments
-    return {name: value for name, value in bound.items() if name in artifact_parameters(function)}
+    found = {name: value for name, value in bound.items() if name in artifact_parameters(function)}
+    for name, value in found.items():
+        if not isinstance(value, (str, Iterable)) or isinstance(value, (bytes, Mapping)):
+            raise ConfigError.invalid(
+                where=place_of(function), key=f"{name!r} of {function.__name__}()",
+                problem=f"is {value!r}, {_kind(value)}, not an artifact's address",
+                hint="Parameters without a default take artifacts: give a plain value a default.",
+            )  # fmt: skip
+    return found
 
 
 def call(
@@ -110,8 +123,13 @@ def place_of(function: Callable[..., Any]) -> str:
 
 def refused(function: Callable[..., Any], returned: object, wanted: str, hint: str) -> ConfigError:
     """Return the error for a function that returned something else than what was wanted."""
-    what = "nothing" if returned is None else f"a {type(returned).__name__}"
+    what = "nothing" if returned is None else _kind(returned)
     name = getattr(function, "__name__", "function")
     return ConfigError.invalid(
         where=place_of(function), key=f"{name}()", problem=f"returned {what}, not {wanted}", hint=hint
     )
+
+
+def _kind(thing: object) -> str:
+    name = type(thing).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

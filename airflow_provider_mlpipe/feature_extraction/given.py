@@ -147,7 +147,7 @@ def _checked(features: Configured[FeatureSet], rows: pa.Table, entity: str) -> l
     if twice:
         raise _wrong(
             features,
-            f"{len(twice):,} keys come more than once, such as {samples(twice)}",
+            f"{len(twice):,} of {len(counted):,} keys come more than once, such as {samples(twice)}",
             f"Return one row per {entity}.",
         )
     return names

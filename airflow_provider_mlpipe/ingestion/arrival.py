@@ -7,7 +7,7 @@ of files, the same window and the same watermark. Only a `lookback` does not cou
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.config import ApiSource, DatabaseSource, FileSource
@@ -141,6 +141,8 @@ def new_rows(visit: Visit, watermark: Watermark | None = None, *, beyond_as_of: 
         "location": reader.location,
         "since": None if window.start is None else window.start.isoformat(),
         "newest": None if newest is None else newest.isoformat(),
+        # An as_of with which the run's window holds the newest row.
+        "until": None if newest is None else (newest + timedelta(microseconds=1)).isoformat(),
     }
     return Arrival(there=newest is not None, facts=facts, tokens=frozenset(filter(None, [facts["newest"]])))
 

@@ -99,6 +99,10 @@ class StageOperator(OpenLineageMixin, MlpipeOperator):
             AirflowFailException: a retry would change nothing; the cause is chained.
             MlpipeError: a retry may help, so the task's retries apply.
         """
+        return self.perform(context)
+
+    def perform(self, context: Context) -> str | dict[str, str]:
+        """Do what `execute` does: also for a task that was deferred, which Airflow wakes by another method."""
         _quieten()
         with stoppable(self), airflow_failures():
             job = self._job(context)

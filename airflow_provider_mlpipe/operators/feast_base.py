@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FeastOperator", "store_of"]
 
+
 class FeastOperator(MlpipeOperator):
     """The base of the operators that need Feast.
 

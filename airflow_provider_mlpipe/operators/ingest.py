@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_mlpipe.errors import ConfigError
-from airflow_provider_mlpipe.operators.base import StageOperator
+from airflow_provider_mlpipe.operators.waiting import WaitsForSource
+from airflow_provider_mlpipe.triggers.errand import configured_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +16,15 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.config import ConfigLike, Configured, Source
     from airflow_provider_mlpipe.ingestion.watermark import Watermark
     from airflow_provider_mlpipe.operators.job import Job
+    from airflow_provider_mlpipe.run import Run
 
-__all__ = ["SourceIngestOperator"]
+__all__ = ["SourceIngestOperator", "asset_state", "watermark_key"]
 
 PROGRESS_SECONDS = 30.0
 """At most one progress line in so many seconds."""
 
 
-class SourceIngestOperator(StageOperator):
+class SourceIngestOperator(WaitsForSource):
     """Read a source and publish its rows as a raw artifact; return the artifact's URI.
 
     A retry, a clear and a backfill of the same interval land in the same place, and replace what was there as a whole.
@@ -45,11 +45,12 @@ class SourceIngestOperator(StageOperator):
         parameters: values of a query's ``:name`` (templated), beside and before those of the file; bound by the server.
             Map over them to read in partitions: ``.partial(...).expand(parameters=[{"region": "eu"}, ...])``. What
             comes after takes the mapped task's ``output`` as one artifact.
-        kwargs: `as_of`, `artifact_root`, `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
+        kwargs: `deferrable`, `poke_interval`, `timeout` (see `WaitsForSource`), `as_of`, `artifact_root`,
+            `artifact_conn_id` (see `MlpipeOperator`) and what every operator takes.
     """
 
     template_fields: Sequence[str] = (
-        *StageOperator.template_fields, "source", "config", "conn_id", "dataset", "parameters",
+        *WaitsForSource.template_fields, "source", "config", "conn_id", "dataset", "parameters",
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "parameters": "json"}
     ui_color = "#dbeafe"
@@ -82,6 +83,7 @@ class SourceIngestOperator(StageOperator):
         mask_secrets(source.model)
         conn_id = self.conn_id or getattr(source.model, "conn_id", None)  # a dlt resource has none
         connection = source_connection(conn_id, source.model.type) if conn_id else None
+        self.wait_for_source(source, connection, job)
         job.trail.reads_source(source, connection)
         artifact = ingest(
             source,
@@ -105,21 +107,9 @@ class SourceIngestOperator(StageOperator):
         return artifact.uri
 
     def _configured(self) -> Configured[Source]:
-        from airflow_provider_mlpipe import config
-
-        found = config.source(self.find_config(self.config), self.source)
-        changes: dict[str, Any] = {}
-        if self.dataset:
-            changes["dataset"] = self.dataset
-        if self.parameters:
-            if getattr(found.model, "query", None) is None:
-                raise ConfigError.invalid(
-                    where=f"task {self.task_id}", key="parameters",
-                    problem=f"source {self.source!r} has no query that they could be values of",
-                    hint="Give the source a query with :name where each value goes.",
-                )  # fmt: skip
-            changes["parameters"] = {**getattr(found.model, "parameters", {}), **self.parameters}
-        return replace(found, model=found.model.model_copy(update=changes)) if changes else found
+        return configured_source(
+            self.find_config(self.config), self.source, self.dataset, self.parameters, where=f"task {self.task_id}"
+        )
 
     def _watermark(self, source: Configured[Source], job: Job) -> Watermark | None:
         """Return where the watermark is: in the state of the task's first outlet asset, else in a file."""
@@ -129,10 +119,9 @@ class SourceIngestOperator(StageOperator):
         if incremental is None or incremental.window != "watermark":
             return None
         kept: Watermark = FileWatermark.of(source, job.root, job.run)
-        state = _asset_state(job.context, self.outlets)
+        state = asset_state(job.context, self.outlets)
         if state is not None:
-            index = "" if job.run.map_index < 0 else f"/{job.run.map_index}"
-            kept = AssetWatermark(state, f"mlpipe_watermark/{source.name}{index}", before=kept)
+            kept = AssetWatermark(state, watermark_key(source.name, job.run), before=kept)
         reason = _no_production(job.context)
         return HeldWatermark(kept, reason) if reason else kept
 
@@ -148,12 +137,17 @@ class SourceIngestOperator(StageOperator):
         return report
 
 
-def _asset_state(context: Context, outlets: Sequence[Any]) -> Any:  # noqa: ANN401 - Airflow's accessor
-    """Return the state of the first outlet that has one; None before Airflow 3.3, or without an asset."""
+def watermark_key(source: str, run: Run) -> str:
+    """Return the name of a source's watermark in the state of an asset; mapped tasks have one each."""
+    return f"mlpipe_watermark/{source}" + ("" if run.map_index < 0 else f"/{run.map_index}")
+
+
+def asset_state(context: Context, assets: Sequence[Any]) -> Any:  # noqa: ANN401 - Airflow's accessor
+    """Return the state of the first asset that has one; None before Airflow 3.3, or without an asset."""
     states: Any = context.get("asset_state_store")
-    for outlet in outlets if states is not None else ():
+    for asset in assets if states is not None else ():
         try:
-            return states[outlet]
+            return states[asset]
         except (KeyError, TypeError):  # an alias has no state
             continue
     return None

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["arrived", "expired", "facts_of", "failed"]
 
 
-def arrived(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event of something that is there."""
-    return {"status": "success", "found": dict(facts)}
+def arrived(facts: Mapping[str, Any], deadline: float | None = None) -> dict[str, Any]:
+    """Return the event of something that is there; `deadline` is until when a task would have waited."""
+    return {"status": "success", "found": dict(facts), "deadline": deadline}
 
 
 def failed(error: MlpipeError) -> dict[str, Any]:

@@ -93,6 +93,10 @@ class PollingTrigger(BaseEventTrigger):
         async for found in self._watch():
             yield _event(arrived(found.facts))
 
+    def wait_here(self) -> dict[str, Any]:
+        """Return the event of `run`, having waited in this process: for what must not be stored."""
+        return asyncio.run(self._wait())
+
     async def _wait(self) -> dict[str, Any]:
         """Look until there is something to say."""
         began, failures = time.time(), 0
@@ -108,7 +112,7 @@ class PollingTrigger(BaseEventTrigger):
                 self._say_failed(error, failures)
             else:
                 if found.there:
-                    return arrived(found.facts)
+                    return arrived(found.facts, self.deadline)
                 failures = 0
             if self.deadline is not None and time.time() >= self.deadline:
                 return expired(time.time() - began, last)

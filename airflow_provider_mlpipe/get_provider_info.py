@@ -38,7 +38,19 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "sensors": [
-            {"integration-name": _NAME, "python-modules": ["airflow_provider_mlpipe.sensors.feature_freshness"]}
+            {
+                "integration-name": _NAME,
+                "python-modules": [
+                    f"airflow_provider_mlpipe.sensors.{name}"
+                    for name in ("new_objects", "new_rows", "feature_freshness")
+                ],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": _NAME,
+                "python-modules": [f"airflow_provider_mlpipe.triggers.{name}" for name in ("sources", "freshness")],
+            }
         ],
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_mlpipe.hooks.feast"]}],
         "task-decorators": [

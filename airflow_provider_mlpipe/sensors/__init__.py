@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_mlpipe.sensors.feature_freshness import FeatureFreshnessSensor
+    from airflow_provider_mlpipe.sensors.new_objects import NewObjectsSensor
+    from airflow_provider_mlpipe.sensors.new_rows import NewRowsSensor
 
-__all__ = ["FeatureFreshnessSensor"]
+__all__ = ["FeatureFreshnessSensor", "NewObjectsSensor", "NewRowsSensor"]
 
-_HOMES = {"FeatureFreshnessSensor": "feature_freshness"}
+_HOMES = {
+    "FeatureFreshnessSensor": "feature_freshness",
+    "NewObjectsSensor": "new_objects",
+    "NewRowsSensor": "new_rows",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the classes above

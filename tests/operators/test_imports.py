@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 HEAVY = {"boto3", "duckdb", "feast", "great_expectations", "ibis", "pandas", "pyarrow"}
 OPERATORS = ["assets", "base", "extract", "feast_apply", "feast_base", "feast_push", "ingest", "job", "materialize", "stopping",
-             "training_set",
-             "validate"]  # fmt: skip
+             "training_set", "validate", "waiting"]  # fmt: skip
 STAGES = ["artifacts", "config", "engines", "errors", "feature_extraction", "feature_store", "ingestion",
           "observability", "reporting", "run", "validation"]  # fmt: skip
 
@@ -37,7 +36,7 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_the_operators_bring_nothing_heavy(baseline: set[str], tmp_path: Path) -> None:
     modules = "\n".join(f"import airflow_provider_mlpipe.operators.{name}" for name in OPERATORS)
-    more = "from airflow_provider_mlpipe.sensors import *\nimport airflow_provider_mlpipe.hooks.feast"
+    more = "from airflow_provider_mlpipe.sensors import *\nfrom airflow_provider_mlpipe.triggers import *\nimport airflow_provider_mlpipe.hooks.feast"
     code = f"from airflow_provider_mlpipe.operators import *\n{modules}\n{more}"
 
     assert loaded(code, tmp_path) & HEAVY == baseline
@@ -90,7 +89,7 @@ get = conf.get
 conf.get = lambda section, *rest, **options: refuse(section) if section == "mlpipe" else get(section, *rest, **options)
 
 from airflow_provider_mlpipe.operators import *
-from airflow_provider_mlpipe.sensors import FeatureFreshnessSensor
+from airflow_provider_mlpipe.sensors import *
 
 with DAG("parse", schedule=None):
     raw = SourceIngestOperator(task_id="i", source="s", config="absent.yaml", conn_id="absent", artifact_conn_id="absent")
@@ -101,6 +100,10 @@ with DAG("parse", schedule=None):
     FeastApplyOperator(task_id="a", artifact=features.output, **feast)
     FeastPushOperator(task_id="p", view="v", artifact=features.output, **feast)
     FeatureFreshnessSensor(task_id="f", view="v", max_age="1d", mode="reschedule", **feast)
+    wait = {"source": "s", "config": "absent.yaml", "conn_id": "absent", "deferrable": True}
+    NewObjectsSensor(task_id="o", **wait)
+    NewRowsSensor(task_id="r", **wait)
+    SourceIngestOperator(task_id="w", poke_interval=1, timeout=60, **wait)
 """
     assert "airflow_provider_mlpipe" in loaded(code, tmp_path)
 

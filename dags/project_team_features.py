@@ -1,11 +1,11 @@
 """Features of projects and of teams, read project by project: dynamic task mapping over what the data says.
 
-    projects ─▶ projects_of ─▶ ingest_activity[p] ─▶ validate_activity[p] ─┐
-    teams, tasks, users ───────────────────────────────────────────────────┴─▶ extract[set] ─▶ materialize[set]
+    projects ─▶ projects_of ─▶ ingest_activity[p] ─▶ validate_activity ─┐
+    teams, tasks, users ────────────────────────────────────────────────┴─▶ extract[set] ─▶ materialize[set]
 
-How many projects there are is found out by each run. Each is read and judged by a mapped task of its own, in parallel,
-retried alone, with an artifact of its own; a project with bad data is named in the grid. What follows takes all of them
-as one. Both feature sets are then computed and served by mapped tasks, too. Try it::
+How many projects there are is found out by each run. Each is read by a mapped task of its own: in parallel, retried
+alone, with an artifact of its own. What follows takes all of them as one. Both feature sets are then computed and
+served by mapped tasks, too. Try it::
 
     mlpipe sample
     airflow dags test project_team_features 2026-01-15
@@ -72,13 +72,15 @@ with DAG(
         max_active_tis_per_dagrun=4,  # what the database may be asked at a time
     ).expand(parameters=projects_of(valid["projects"]))
 
-    valid_activity = ValidateOperator.partial(
+    # The output of mapped tasks counts as one artifact. It is judged as such: that an event comes once holds of all
+    # projects together, or not at all, and the feature store asks for a verdict on exactly what the features saw.
+    valid_activity = ValidateOperator(
         task_id="validate_activity",
+        artifact=activity.output,
         config="validation_config.yaml",
         dataset="activity_data",
-    ).expand(artifact=activity.output)
+    )
 
-    # The output of mapped tasks counts as one artifact: all projects, each with its verdict.
     features = ExtractFeaturesOperator.partial(
         task_id="extract",
         config="feature_config.yaml",

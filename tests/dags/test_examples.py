@@ -131,7 +131,9 @@ def test_a_wrong_token_fails_at_once_and_is_not_shown(story: dict[str, Run]) -> 
     assert "401" in run.log
 
 
-def test_each_project_is_read_and_judged_by_a_task_of_its_own(story: dict[str, Run], data: Sample) -> None:
+def test_each_project_is_read_by_a_task_of_its_own_and_all_are_judged_together(
+    story: dict[str, Run], data: Sample
+) -> None:
     run = story["mapping"]
     counted = dict(
         asked(data, "SELECT project_id, count(*) FROM activity WHERE occurred_at < '2026-01-14 03:00:00' GROUP BY 1")
@@ -142,8 +144,10 @@ def test_each_project_is_read_and_judged_by_a_task_of_its_own(story: dict[str, R
     for index, project in enumerate(projects):
         artifact = Artifact.open(run.xcom(f"ingest_activity[{index}]"))
         assert artifact.manifest.rows == counted[project]
-        assert run.xcom(f"validate_activity[{index}]") == artifact.uri
-        assert (artifact.verdict() or {})["passed"] is True
+        assert set(artifact.table()["project_id"].to_pylist()) == {project}
+    judged = Artifact.open(run.xcom("validate_activity"))
+    assert judged.manifest.rows == sum(counted.values())
+    assert (judged.verdict() or {})["passed"] is True
 
 
 def test_both_sets_are_computed_from_all_projects(story: dict[str, Run], data: Sample) -> None:

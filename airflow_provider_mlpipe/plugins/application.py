@@ -25,7 +25,7 @@ from airflow_provider_mlpipe.plugins.history_card import RUNS
 from airflow_provider_mlpipe.plugins.layout import HEADERS, REPORT_POLICY, Page, empty
 from airflow_provider_mlpipe.plugins.reading import Missing, report_file
 from airflow_provider_mlpipe.plugins.run_page import run_page
-from airflow_provider_mlpipe.plugins.task_page import artifact_page, choose, missing_page, task_page
+from airflow_provider_mlpipe.plugins.task_page import artifact_page, choose, mapped_page, missing_page, task_page
 from airflow_provider_mlpipe.plugins.vault import configured
 
 __all__ = ["application"]
@@ -77,6 +77,8 @@ def of_task(
 ) -> Response:
     """Answer with the page of a task instance; Airflow leaves ``{MAP_INDEX}`` in place of an index that is none."""
     run = _run(session, dag_id, run_id)
+    if _index(map_index) < 0 and (indexes := records.mapped(session, dag_id, run_id, task_id)):
+        return _answer(mapped_page(run, task_id, indexes, base=base_path()))
     task = _task(session, dag_id, run_id, task_id, map_index)
     past = records.history(session, run, [(task_id, task.map_index)], RUNS)[task_id, task.map_index]
     return _answer(task_page(task, configured(), past, choice=artifact, base=base_path()))
@@ -131,11 +133,14 @@ def _run(session: SessionDep, dag_id: str, run_id: str) -> records.RunRecord:
 
 
 def _task(session: SessionDep, dag_id: str, run_id: str, task_id: str, map_index: str) -> records.TaskRecord:
-    index = int(map_index) if map_index.isascii() and map_index.isdecimal() and len(map_index) < 10 else -1
-    task = records.task_record(session, dag_id, run_id, task_id, index)
+    task = records.task_record(session, dag_id, run_id, task_id, _index(map_index))
     if task is None:
         raise HTTPException(404)
     return task
+
+
+def _index(asked: str) -> int:
+    return int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 10 else -1
 
 
 def _answer(page: Page) -> Response:

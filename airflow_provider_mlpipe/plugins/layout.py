@@ -1,6 +1,8 @@
 """The frame of every page: its head, its way back, its notices; and the answer that goes out with it.
 
-Pages have no scripts. Links stay inside: Airflow shows the pages in a frame that may not open windows.
+Links stay inside: Airflow shows the pages in a frame that may not open windows. The one script takes over the theme
+that Airflow's UI was switched to, which a frame does not learn from the browser; the policy names it by its hash, and
+lets no other run.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from airflow_provider_mlpipe.reporting.document import document, policy, stylesheet
+from airflow_provider_mlpipe.reporting.document import digest, document, palettes, policy, stylesheet
 from airflow_provider_mlpipe.reporting.figures import cut
 from airflow_provider_mlpipe.reporting.markup import Safe, join, prose, tag
 
@@ -36,6 +38,13 @@ REPORT_POLICY = (
 
 RELOAD_SECONDS = 10
 
+THEME = (
+    "const take=()=>{try{const theme=localStorage.getItem('theme');"
+    "document.documentElement.dataset.theme=theme==='dark'||theme==='light'?theme:''}catch{}};"
+    "take();addEventListener('storage',take)"
+)
+"""Airflow's UI keeps its theme there, or ``system`` for that of the browser."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
@@ -56,19 +65,28 @@ class Page:
     @property
     def headers(self) -> dict[str, str]:
         """What is sent with it."""
-        return HEADERS | {"Content-Security-Policy": f"{policy(_style())}; frame-ancestors 'self'"}
+        return HEADERS | {"Content-Security-Policy": f"{_policy()}; frame-ancestors 'self'"}
 
     def html(self) -> str:
         """Return the document."""
         again = tag("meta", http_equiv="refresh", content=RELOAD_SECONDS) if self.reload else ""
-        style = _style()
-        return document(self.title, self.body, style=style, allowed=policy(style), more=again)
+        more = join(again, Safe(f"<script>{THEME}</script>"))
+        return document(self.title, self.body, style=_style(), allowed=_policy(), more=more)
 
 
 @lru_cache(maxsize=1)
 def _style() -> str:
     own = files("airflow_provider_mlpipe.plugins").joinpath("style.css").read_text(encoding="utf-8")
-    return f"{stylesheet()}\n{own}"
+    light, dark = palettes()
+    told = "\n".join(
+        f':root[data-theme="{name}"] {{ color-scheme: {name}; {colours} }}'
+        for name, colours in (("light", light), ("dark", dark))
+    )
+    return f"{stylesheet()}\n@media screen {{\n{told}\n}}\n{own}"
+
+
+def _policy() -> str:
+    return f"{policy(_style())}; script-src {digest(THEME)}"
 
 
 def crumbs(*steps: tuple[str, str]) -> Safe:

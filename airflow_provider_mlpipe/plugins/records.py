@@ -55,6 +55,7 @@ class TaskRecord:
 
     Attributes:
         operator: the operator's class.
+        called: what Airflow's pages call it.
         map_index: -1 unless mapped.
         xcoms: what it pushed under our keys.
     """
@@ -65,6 +66,7 @@ class TaskRecord:
     map_index: int
     state: str
     operator: str
+    called: str
     try_number: int
     started: datetime | None
     ended: datetime | None
@@ -188,7 +190,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 def _instances(dag_id: str, run_id: str) -> Any:  # noqa: ANN401 - a Select
     columns = (
         TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state,
-        TaskInstance.operator, TaskInstance.try_number, TaskInstance.start_date, TaskInstance.end_date,
+        TaskInstance.operator, TaskInstance.custom_operator_name, TaskInstance.try_number, TaskInstance.start_date,
+        TaskInstance.end_date,
     )  # fmt: skip
     return select(*columns).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
 
@@ -216,6 +219,7 @@ def _task(row: Any, xcoms: dict[str, Any]) -> TaskRecord:  # noqa: ANN401 - a ro
         map_index=row.map_index,
         state=_word(row.state),
         operator=row.operator or "",
+        called=row.custom_operator_name or row.operator or "",
         try_number=row.try_number,
         started=row.start_date,
         ended=row.end_date,

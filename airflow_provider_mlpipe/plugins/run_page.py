@@ -50,7 +50,7 @@ def run_page(
             "No task of this run is one of MLPipe. Of the operators of airflow-provider-mlpipe this tab shows what "
             "each read, judged and published, and how the verdicts of the last runs went."
         )
-        return Page(title=title, body=empty("Nothing of this run belongs here", [said]))
+        return Page(title=title, body=empty("Nothing to show for this run", [said]))
     verdicts = [(task, one) for task in tasks for one in judged(task.xcoms)]
     lines = [line for task in tasks for line in _lines(task, returned.get((task.task_id, task.map_index)), base)]
     left = len(lines) - MAX_ROWS
@@ -177,7 +177,7 @@ def _line(
 
 
 def _under(places: Sequence[tuple[str, str]]) -> Safe:
-    shown = [join(what, " " if what else "", tag("code", redact(cut(uri, 300))), " ") for what, uri in places]
+    shown = [tag("div", what, " " if what else "", tag("code", redact(cut(uri, 300)))) for what, uri in places]
     return tag("tr", tag("td"), tag("td", *shown, colspan=4, class_="place"), class_="under")
 
 

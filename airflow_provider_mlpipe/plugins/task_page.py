@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.plugins.findings import Judged
     from airflow_provider_mlpipe.plugins.reading import Drawn
-    from airflow_provider_mlpipe.plugins.records import Past, TaskRecord
+    from airflow_provider_mlpipe.plugins.records import Past, RunRecord, TaskRecord
     from airflow_provider_mlpipe.plugins.vault import Vault
 
-__all__ = ["artifact_page", "choose", "missing_page", "task_page"]
+__all__ = ["artifact_page", "choose", "mapped_page", "missing_page", "task_page"]
 
 _AT_WORK = frozenset({"running", "queued", "scheduled", "deferred", "up_for_retry", "up_for_reschedule", "restarting"})
 _OFFERS = (
@@ -72,6 +72,18 @@ def artifact_page(task: TaskRecord, vault: Vault, address: object, *, what: str,
     return Page(title=f"{task.task_id}: {what}", body=join(way, body), status=status)
 
 
+def mapped_page(run: RunRecord, task_id: str, indexes: Sequence[int], *, base: str = "") -> Page:
+    """Return the page of a mapped task as a whole: the way to each of its instances."""
+    items = [
+        tag("li", link(f"{task_id} [{index}]", page(run.dag_id, run.run_id, task_id, index, base=base)))
+        for index in indexes
+    ]
+    way = crumbs((f"Run {run.run_id}", page(run.dag_id, run.run_id, base=base)), (task_id, ""))
+    said = f"`{task_id}` is mapped. Each of its instances has a page of its own."
+    body = empty(word(len(indexes), "instance"), [said], tag("ul", *items, class_="pills"))
+    return Page(title=task_id, body=join(way, body))
+
+
 def missing_page(task: TaskRecord, missing: Missing, *, base: str = "") -> Page:
     """Return the page in the place of a file that is not served."""
     body = join(_way(task, base, REPORT), _problem(missing))
@@ -89,7 +101,7 @@ def _report(
         shown += [_without_report(one, found), _places(task, one, base, served=False)]
     else:
         shown += [*_later(one, found), found.body, _places(task, one, base, served=True)]
-    shown.append(history_section([(task, past)], base=base))
+    shown.append(history_section([(task, past)], drawn=isinstance(found, Missing), base=base))
     name = one.name or task.task_id
     status = found.status if isinstance(found, Missing) else 200
     return Page(title=f"{name}: validation report", body=join(*shown), status=status)
@@ -121,12 +133,12 @@ def _later(one: Judged, found: Drawn) -> list[Safe]:
     counts = found.summary.get("counts", {})
     if all(one.counts.get(name, counts.get(name)) == counts.get(name) for name in _COMPARED):
         return []
-    said = f"When this task ran it found {_said(one)}. Its report was replaced: another run has judged the same place."
+    said = f"What this task said of its data: {_said(one)}. Another run has judged what lies there now."
     return [notice("warn", "This is a later report", said)]
 
 
 def _without_report(one: Judged, missing: Missing) -> Safe:
-    said = f"What the task itself said is kept: {_said(one)}." if one.passed is not None else ""
+    said = f"What the task said of the data is kept: {_said(one)}." if one.passed is not None else ""
     return _problem(missing, said)
 
 
@@ -136,11 +148,11 @@ def _problem(missing: Missing, *more: str) -> Safe:
 
 def _said(one: Judged) -> str:
     counts = one.counts
-    verdict = "passed" if one.passed else "did not pass"
+    verdict = "it passed" if one.passed else "it did not pass"
     found = [word(counts.get("errors", 0), "error"), word(counts.get("warnings", 0), "warning")]
     if taken := counts.get("rows_quarantined", 0):
         found.append(f"{word(taken, 'row')} in quarantine")
-    return f"{verdict}, {', '.join(found)} in {word(counts.get('rows_validated', 0), 'row')}"
+    return f"{verdict}, with {', '.join(found)}, of {word(counts.get('rows_validated', 0), 'row')}"
 
 
 def _places(task: TaskRecord, one: Judged, base: str, *, served: bool) -> Safe:
@@ -185,13 +197,12 @@ def _nothing(task: TaskRecord, base: str) -> Safe:
             headline, [said], tag("p", link("All tasks of this run", page(task.dag_id, task.run_id, base=base)))
         )
     offers = [item for name, what in _OFFERS for item in (tag("dt", tag("code", name)), tag("dd", what))]
-    operator = f", a `{task.operator}`," if task.operator else ""
+    operator = f" (`{task.called}`)" if task.called else ""
     said = (
-        f"`{task.task_id}`{operator} is no task of MLPipe, or pushed nothing that belongs here. "
-        "For the operators of airflow-provider-mlpipe this tab shows:"
+        f"`{task.task_id}`{operator} is not one of the operators of airflow-provider-mlpipe. Of those this tab shows:"
     )
     overview = link("What MLPipe did in this run", page(task.dag_id, task.run_id, base=base))
-    return empty("Nothing of this task belongs here", [said], tag("dl", *offers, class_="offers"), tag("p", overview))
+    return empty("Nothing to show for this task", [said], tag("dl", *offers, class_="offers"), tag("p", overview))
 
 
 def _ended(task: TaskRecord) -> tuple[str, str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import lru_cache
 from importlib.resources import files
 
 from airflow_provider_mlpipe.reporting.figures import cut
 from airflow_provider_mlpipe.reporting.markup import Safe, tag
 
-__all__ = ["document", "policy", "stylesheet"]
+__all__ = ["digest", "document", "palettes", "policy", "stylesheet"]
+
+_ROOT = re.compile(r":root \{\s*(?:color-scheme: [a-z ]+;)?([^}]*)\}")
 
 
 @lru_cache(maxsize=1)
@@ -19,10 +22,20 @@ def stylesheet() -> str:
     return files("airflow_provider_mlpipe.reporting").joinpath("style.css").read_text(encoding="utf-8")
 
 
+def palettes() -> tuple[str, str]:
+    """Return the colours of the styles, light and dark, for a page that is told which of them to take."""
+    light, dark = _ROOT.findall(stylesheet())[:2]
+    return light.strip(), dark.strip()
+
+
+def digest(source: str) -> str:
+    """Return a block of styles, or a script, as a Content-Security-Policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
+
+
 def policy(style: str) -> str:
     """Return the Content-Security-Policy that lets through these styles and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; style-src {digest(style)}; base-uri 'none'; form-action 'none'"
 
 
 def document(title: str, body: Safe, *, style: str, allowed: str, more: Safe | str = "") -> str:

@@ -110,14 +110,14 @@ def _banner(summary: Mapping[str, Any]) -> Safe:
         ("good", counts["passed"], "held"),
     ]
     shown = [part for part in parts if part[1]]
-    legend = [tag("li", segments([(kind, 1.0)]), f"{amount(count)} {name}") for kind, count, name in shown]
-    label = ", ".join(f"{count} {name}" for _, count, name in shown)
+    said = [f"{amount(count)} {name.removesuffix('s') if count == 1 else name}" for _, count, name in shown]
+    legend = [tag("li", segments([(kind, 1.0)]), text) for (kind, _, _), text in zip(shown, said, strict=True)]
     return tag(
         "header",
         tag("p", f"{cut(summary['dataset'], 200)} · {summary['stage']}", class_="name"),
         tag("h1", headline),
         tag("p", _consequence(verdict, quarantine), class_="quiet"),
-        segments([(kind, count) for kind, count, _ in shown], class_="tally", label=label),
+        segments([(kind, count) for kind, count, _ in shown], class_="tally", label=", ".join(said)),
         tag("ul", *legend, class_="legend"),
         class_=f"card banner {_MOODS[verdict]}",
     )

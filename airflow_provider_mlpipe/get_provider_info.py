@@ -13,6 +13,7 @@ from airflow_provider_mlpipe.hooks.forms import FEAST
 __all__ = ["get_provider_info"]
 
 _NAME = "MLPipe"
+_LINKS = "airflow_provider_mlpipe.links.report"
 _OPERATORS = "airflow_provider_mlpipe.operators"
 
 
@@ -58,6 +59,8 @@ def get_provider_info() -> dict[str, Any]:
             for name in ("ingest", "validate", "features")
         ],
         "connection-types": [FEAST],
+        "extra-links": [f"{_LINKS}.ReportLink", f"{_LINKS}.ArtifactLink"],
+        "plugins": [{"name": "mlpipe", "plugin-class": "airflow_provider_mlpipe.plugins.report.MlpipePlugin"}],
         "notifications": ["airflow_provider_mlpipe.notifications.notifier.MlpipeNotifier"],
         "cli": ["airflow_provider_mlpipe.airflow_cli.commands"],
         "config": {

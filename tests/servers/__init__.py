@@ -6,6 +6,7 @@ is skipped with the reason. They can be used outside pytest too: ``with postgres
 
 from __future__ import annotations
 
+from tests.servers.certificates import Authority, Certificate
 from tests.servers.databases import (
     MariadbServer,
     PostgresServer,
@@ -23,7 +24,9 @@ __all__ = [
     "PASSWORD",
     "Answer",
     "Api",
+    "Authority",
     "Bucket",
+    "Certificate",
     "MariadbServer",
     "PostgresServer",
     "Request",

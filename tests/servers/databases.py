@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.servers.certificates import Certificate
 from tests.servers.processes import PASSWORD, free_ports, home_of, process
 
 if TYPE_CHECKING:
@@ -74,8 +75,13 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
-def postgres_server(port: int | None = None) -> Iterator[PostgresServer]:
-    """Start PostgreSQL with password authentication, without durability, in a folder of its own; on a free port."""
+def postgres_server(port: int | None = None, tls: Certificate | None = None) -> Iterator[PostgresServer]:
+    """Start PostgreSQL with password authentication, without durability, in a folder of its own.
+
+    Args:
+        port: a free one if None.
+        tls: what it shows to clients that ask for TLS.
+    """
     programs = _postgres_programs()
     import psycopg
 
@@ -93,6 +99,9 @@ def postgres_server(port: int | None = None) -> Iterator[PostgresServer]:
             "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(folder), "fsync": "off",
             "full_page_writes": "off", "timezone": "Asia/Kolkata",  # not UTC, so that a forgotten zone shows
         }  # fmt: skip
+        if tls is not None:
+            own = _own_files(tls, folder, "postgres" if as_user else None)
+            settings |= {"ssl": "on", "ssl_cert_file": str(own.cert_file), "ssl_key_file": str(own.key_file)}
         command = [str(programs / "postgres"), "-D", str(data)]
         command += [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         uri = f"postgresql://shop:{PASSWORD}@127.0.0.1:{port}/postgres"
@@ -132,8 +141,12 @@ def mariadb() -> Iterator[str]:
 
 
 @contextmanager
-def mariadb_server() -> Iterator[MariadbServer]:
-    """Start MariaDB with password authentication, without durability, in a folder of its own."""
+def mariadb_server(tls: Certificate | None = None) -> Iterator[MariadbServer]:
+    """Start MariaDB with password authentication, without durability, in a folder of its own.
+
+    Args:
+        tls: what it shows to clients that ask for TLS.
+    """
     programs = {name: shutil.which(name) for name in ("mariadb-install-db", "mariadbd")}
     if None in programs.values():
         pytest.skip("no MariaDB server: apt-get install mariadb-server")
@@ -156,6 +169,9 @@ def mariadb_server() -> Iterator[MariadbServer]:
             "--default-time-zone=+05:30",  # not UTC, so that a forgotten zone shows
             "--character-set-server=latin1", "--sql-mode=",  # as old servers are set, and no help to us
         ]  # fmt: skip
+        if tls is not None:
+            own = _own_files(tls, folder, "mysql" if as_user else None)
+            command += [f"--ssl-cert={own.cert_file}", f"--ssl-key={own.key_file}"]
         uri = f"mysql://shop:{PASSWORD}@127.0.0.1:{port}/shop"
 
         def ready() -> bool:
@@ -163,6 +179,17 @@ def mariadb_server() -> Iterator[MariadbServer]:
 
         with process(command, ready, cwd=folder, **as_user) as running:
             yield MariadbServer(uri, running)
+
+
+def _own_files(tls: Certificate, folder: Path, user: str | None) -> Certificate:
+    """Copy a certificate to where a server's user may read its key."""
+    own = Certificate(folder / "server.pem", folder / "server.key")
+    for source, target in ((tls.cert_file, own.cert_file), (tls.key_file, own.key_file)):
+        shutil.copy(source, target)
+        target.chmod(0o600)
+        if user:
+            shutil.chown(target, user, user)
+    return own
 
 
 def mysql_connection(uri: str) -> Any:

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Answer", "Api", "Request", "json_api"]
 
@@ -51,8 +54,13 @@ class Api:
 
 
 @contextmanager
-def json_api(routes: Mapping[str, Any]) -> Iterator[Api]:
-    """Serve `routes`: by path, a JSON value, an `Answer`, or a function of the `Request` that returns one of them."""
+def json_api(routes: Mapping[str, Any], tls: ssl.SSLContext | None = None) -> Iterator[Api]:
+    """Serve `routes`: by path, a JSON value, an `Answer`, or a function of the `Request` that returns one of them.
+
+    Args:
+        routes: by path.
+        tls: serve https.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -91,7 +99,10 @@ def json_api(routes: Mapping[str, Any]) -> Iterator[Api]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    api = Api(f"http://127.0.0.1:{server.server_address[1]}")
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that does not trust us
+    api = Api(f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -105,7 +105,7 @@ def test_a_moment_that_is_none_is_a_configuration_error() -> None:
 
 @pytest.mark.parametrize("error", [ConfigError("no such key", hint="look"), DataRejectedError("3 of 9 rows")])
 def test_what_no_retry_can_mend_fails_at_once_with_message_and_cause(error: MlpipeError) -> None:
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.providers.common.compat.sdk import AirflowFailException
 
     with pytest.raises(AirflowFailException) as caught, airflow_failures():
         raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,7 @@ class FileReader:
     def awaited(self) -> Choice:
         """Return what the run would read now, with versions: nothing is no error here, for it may come yet."""
         files = self._listed(versions=True)
-        return self._choice(files) if self._model.only_new else Choice(files, {})
+        return self._choice(files, level=logging.DEBUG) if self._model.only_new else Choice(files, {})
 
     def _listed(self, *, versions: bool) -> list[SourceFile]:
         try:
@@ -174,11 +175,11 @@ class FileReader:
         """Return the declared types by the files' names."""
         return {self._model.columns.get(name) or name: word for name, word in self._model.types.items()}
 
-    def _choice(self, files: Sequence[SourceFile]) -> Choice:
+    def _choice(self, files: Sequence[SourceFile], *, level: int = logging.INFO) -> Choice:
         assert self._run is not None  # noqa: S101 - the constructor looked
         assert self._stage is not None  # noqa: S101
         try:
-            return chosen(files, self._stage, self._run)
+            return chosen(files, self._stage, self._run, level=level)
         except NotAsReadError as error:
             names = ", ".join(error.names[:5]) + (" ..." if len(error.names) > 5 else "")
             raise self._refused(

@@ -84,13 +84,14 @@ class NotAsReadError(Exception):
         self.partition, self.names, self.of = partition, list(names), of
 
 
-def chosen(files: Sequence[SourceFile], stage: Storage, run: Run) -> Choice:
+def chosen(files: Sequence[SourceFile], stage: Storage, run: Run, *, level: int = logging.INFO) -> Choice:
     """Return which of `files` the run has to read.
 
     Args:
         files: what is there now, with versions.
         stage: the folder of the dataset's raw partitions.
         run: who asks.
+        level: of the line in the log that says it.
 
     Raises:
         NotAsReadError: the run published before, and what it read is gone.
@@ -99,23 +100,22 @@ def chosen(files: Sequence[SourceFile], stage: Storage, run: Run) -> Choice:
     """
     own = _state(stage, run.partition)
     if own is not None:
-        return _again(files, own)
+        return _again(files, own, level)
     earlier = _newest(stage, run)
     known = earlier.known
     new = [file for file in files if known.get(file.path) != file.version]
     seen = {file.path: file.version for file in files if known.get(file.path) == file.version}
-    logger.info(
-        "%d of %d files are new or changed since %s", len(new), len(files), earlier.partition or "the beginning"
-    )
+    since = earlier.partition or "the beginning"
+    logger.log(level, "%d of %d files are new or changed since %s", len(new), len(files), since)
     return Choice(new, seen, earlier.schema, earlier.sequence + 1)
 
 
-def _again(files: Sequence[SourceFile], own: FileState) -> Choice:
+def _again(files: Sequence[SourceFile], own: FileState, level: int) -> Choice:
     there = {file.path: file for file in files}
     gone = [path for path, version in own.read.items() if path not in there or there[path].version != version]
     if gone:
         raise NotAsReadError(own.partition, gone, len(own.read))
-    logger.info("this run published before: it reads the same %d files again", len(own.read))
+    logger.log(level, "this run published before: it reads the same %d files again", len(own.read))
     return Choice([there[path] for path in own.read], own.skipped, own.schema, own.sequence, again=True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,7 @@ class PollingTrigger(BaseEventTrigger):
         self.poke_interval = poke_interval
         self.transient_retries = transient_retries
         self.deadline = deadline
+        self._said = ""
 
     @abstractmethod
     def look(self) -> Arrival:
@@ -113,7 +115,7 @@ class PollingTrigger(BaseEventTrigger):
             else:
                 if found.there:
                     return arrived(found.facts, self.deadline)
-                failures = 0
+                failures, self._said = 0, ""
             if self.deadline is not None and time.time() >= self.deadline:
                 return expired(time.time() - began, last)
             await self._pause(last)
@@ -129,7 +131,7 @@ class PollingTrigger(BaseEventTrigger):
                 failures, last = failures + 1, error
                 self._say_failed(error, failures)
             else:
-                failures = 0
+                failures, self._said = 0, ""
                 if remembered and remembered == _digest(found.tokens):
                     rung = found.tokens
                 remembered = ""
@@ -146,11 +148,18 @@ class PollingTrigger(BaseEventTrigger):
         return found
 
     def _say_failed(self, error: MlpipeError, failures: int) -> None:
-        if isinstance(error, Terminal):
-            self.log.error("Waiting for %s cannot succeed as it is: %s", self.subject, error)
-        else:
-            limit = "any number" if self.watches or self.transient_retries is None else self.transient_retries
-            self.log.warning("Look %d of %s that may fail in a row: %s", failures, limit, error.message)
+        """Say once why looking fails: what takes hours is not to be said every minute."""
+        news, self._said = error.message != self._said, error.message
+        patient = self.transient_retries is None and not self.watches
+        level = logging.ERROR if isinstance(error, Terminal) else logging.INFO if patient else logging.WARNING
+        text = str(error) if isinstance(error, Terminal) else error.message
+        self.log.log(
+            level if news else logging.DEBUG,
+            "Waiting for %s, look failed (%d in a row): %s",
+            self.subject,
+            failures,
+            text,
+        )
 
     async def _pause(self, last: MlpipeError | None) -> None:
         """Wait until the next look: longer if the other side asked for it, never beyond the deadline."""

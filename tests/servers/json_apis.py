@@ -54,12 +54,13 @@ class Api:
 
 
 @contextmanager
-def json_api(routes: Mapping[str, Any], tls: ssl.SSLContext | None = None) -> Iterator[Api]:
+def json_api(routes: Mapping[str, Any], tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Api]:
     """Serve `routes`: by path, a JSON value, an `Answer`, or a function of the `Request` that returns one of them.
 
     Args:
         routes: by path.
         tls: serve https.
+        port: any that is free if 0.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -97,7 +98,7 @@ def json_api(routes: Mapping[str, Any], tls: ssl.SSLContext | None = None) -> It
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
             """Keep quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

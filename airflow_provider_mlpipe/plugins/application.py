@@ -7,13 +7,13 @@ it: without a login 401, without access to the Dag 403, as pages that say so.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.common.db.common import SessionDep  # noqa: TC002 - FastAPI reads annotations
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, Request  # FastAPI reads annotations
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
@@ -27,6 +27,9 @@ from airflow_provider_mlpipe.plugins.reading import Missing, report_file
 from airflow_provider_mlpipe.plugins.run_page import run_page
 from airflow_provider_mlpipe.plugins.task_page import artifact_page, choose, mapped_page, missing_page, task_page
 from airflow_provider_mlpipe.plugins.vault import configured
+
+if TYPE_CHECKING:
+    from airflow_provider_mlpipe.plugins.facts import RunRecord, TaskRecord
 
 __all__ = ["application"]
 
@@ -125,14 +128,14 @@ def of_report(
     return Response(found, media_type="text/html; charset=utf-8", headers=headers)
 
 
-def _run(session: SessionDep, dag_id: str, run_id: str) -> records.RunRecord:
+def _run(session: SessionDep, dag_id: str, run_id: str) -> RunRecord:
     run = records.run_record(session, dag_id, run_id)
     if run is None:
         raise HTTPException(404)
     return run
 
 
-def _task(session: SessionDep, dag_id: str, run_id: str, task_id: str, map_index: str) -> records.TaskRecord:
+def _task(session: SessionDep, dag_id: str, run_id: str, task_id: str, map_index: str) -> TaskRecord:
     task = records.task_record(session, dag_id, run_id, task_id, _index(map_index))
     if task is None:
         raise HTTPException(404)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlpipe.observability.metrics import REGISTRY
 
 if TYPE_CHECKING:
-    from airflow_provider_mlpipe.plugins.records import Past, TaskRecord
+    from airflow_provider_mlpipe.plugins.facts import Past, TaskRecord
 
 __all__ = ["Judged", "addresses", "artifact_name", "judged", "mood", "ours", "rows", "stage_of", "verdict_of"]
 

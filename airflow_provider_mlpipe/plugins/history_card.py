@@ -14,8 +14,8 @@ from airflow_provider_mlpipe.reporting.markup import Safe, join, tag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_mlpipe.plugins.facts import Past, TaskRecord
     from airflow_provider_mlpipe.plugins.findings import Judged
-    from airflow_provider_mlpipe.plugins.records import Past, TaskRecord
 
 __all__ = ["RUNS", "history_section"]
 

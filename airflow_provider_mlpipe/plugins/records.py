@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.dagrun import DagRun
@@ -12,74 +11,20 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import select
 
+from airflow_provider_mlpipe.plugins.facts import Past, RunRecord, TaskRecord
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from sqlalchemy.orm import Session
 
-__all__ = [
-    "Past",
-    "RunRecord",
-    "TaskRecord",
-    "history",
-    "mapped",
-    "returned",
-    "run_record",
-    "task_record",
-    "task_records",
-]
+__all__ = ["history", "mapped", "returned", "run_record", "task_record", "task_records"]
 
 SMALL = ("report", "validation", "quarantine", "metrics", "normalized", "view")
 """Keys that our operators push; what they return is asked for besides, as others may return anything of any size."""
 
 MAX_TASKS = 5000
 """Task instances that are looked at in one run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """A Dag run."""
-
-    dag_id: str
-    run_id: str
-    state: str
-    run_after: datetime
-    logical_date: datetime | None
-    interval: tuple[datetime, datetime] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskRecord:
-    """A task instance, in its last try.
-
-    Attributes:
-        operator: the operator's class.
-        called: what Airflow's pages call it.
-        map_index: -1 unless mapped.
-        xcoms: what it pushed under our keys.
-    """
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    state: str
-    operator: str
-    called: str
-    try_number: int
-    started: datetime | None
-    ended: datetime | None
-    xcoms: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Past:
-    """What a task said in one run."""
-
-    run_id: str
-    about: datetime
-    validation: Any
 
 
 def run_record(session: Session, dag_id: str, run_id: str) -> RunRecord | None:

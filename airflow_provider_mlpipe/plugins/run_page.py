@@ -15,8 +15,8 @@ from airflow_provider_mlpipe.reporting.markup import Safe, join, tag
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow_provider_mlpipe.plugins.facts import Past, RunRecord, TaskRecord
     from airflow_provider_mlpipe.plugins.findings import Judged
-    from airflow_provider_mlpipe.plugins.records import Past, RunRecord, TaskRecord
 
 __all__ = ["run_page"]
 

@@ -18,9 +18,9 @@ from airflow_provider_mlpipe.reporting.markup import Safe, join, tag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_mlpipe.plugins.facts import Past, RunRecord, TaskRecord
     from airflow_provider_mlpipe.plugins.findings import Judged
     from airflow_provider_mlpipe.plugins.reading import Drawn
-    from airflow_provider_mlpipe.plugins.records import Past, RunRecord, TaskRecord
     from airflow_provider_mlpipe.plugins.vault import Vault
 
 __all__ = ["artifact_page", "choose", "mapped_page", "missing_page", "task_page"]

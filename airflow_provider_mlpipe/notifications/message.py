@@ -46,7 +46,7 @@ class Judgement:
         counted += [
             _plural(self.counts[f"{name}s"], name) for name in ("error", "warning") if f"{name}s" in self.counts
         ]
-        yield f"{self.dataset}: {', '.join(counted) or 'judged'}"
+        yield f"{self.dataset}: {', '.join(counted)}" if counted else self.dataset
         for rule in self.rules[:MAX_RULES]:
             yield f"• {_MARKS.get(rule['severity'], rule['severity'])}: {rule['text']} {rule['found']}".rstrip()
             if samples and rule.get("samples"):

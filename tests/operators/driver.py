@@ -26,6 +26,9 @@ from sqlalchemy import select
 MARK = "=== run ==="
 """Stands in the log before every run."""
 
+SUPERVISED = "Supervised" in os.environ.get("AIRFLOW__CORE__EXECUTOR", "")
+"""Whether tasks run in processes of their own: see `tests.operators.supervised`."""
+
 
 def main(output: str, steps: str) -> None:
     """Run the steps, in the order given. A date of null means a run without a logical date."""
@@ -39,7 +42,7 @@ def main(output: str, steps: str) -> None:
         print(MARK, flush=True)
         os.environ.update(step["env"])
         date = step["date"] and timezone.parse(step["date"])
-        run = bag.dags[step["dag_id"]].test(logical_date=date)
+        run = bag.dags[step["dag_id"]].test(logical_date=date, use_executor=SUPERVISED)
         outcomes.append(
             {
                 "run_id": run.run_id,

@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 MARK = "=== run ==="
 """What `driver` writes before every run."""
 
-SECONDS = 240
+SECONDS = 600
 """A process that takes longer has hung."""
 
 

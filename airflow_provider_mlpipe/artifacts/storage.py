@@ -27,13 +27,17 @@ __all__ = ["S3Options", "Storage", "join"]
 
 @dataclass(frozen=True, kw_only=True)
 class S3Options:
-    """How to reach a bucket. What is left empty comes from the usual AWS_* environment variables."""
+    """How to reach a bucket. What is left empty comes from the usual AWS_* environment variables.
+
+    `ca_file` holds the certificates, in PEM format, of the authorities to trust in place of those everybody trusts.
+    """
 
     endpoint_url: str = ""
     region: str = ""
     access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
     session_token: str = field(default="", repr=False)
+    ca_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class Storage:
             aws_access_key_id=options.access_key or None,
             aws_secret_access_key=options.secret_key or None,
             aws_session_token=options.session_token or None,
+            verify=options.ca_file or None,  # from AWS_CA_BUNDLE then
         )
 
     def _put_if_absent(self, name: str, content: bytes) -> bool:
@@ -260,4 +265,7 @@ def _s3(options: S3Options) -> pafs.FileSystem:
     if endpoint:
         parsed = urlparse(endpoint)
         settings |= {"endpoint_override": parsed.netloc, "scheme": parsed.scheme}
+    authorities = options.ca_file or os.environ.get("AWS_CA_BUNDLE", "")
+    if authorities:
+        settings["tls_ca_file_path"] = authorities
     return pafs.S3FileSystem(**settings)

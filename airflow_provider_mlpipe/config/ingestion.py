@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretS
 
 from airflow_provider_mlpipe.config.delimited import CsvOptions
 from airflow_provider_mlpipe.config.kafka import KafkaOptions
-from airflow_provider_mlpipe.config.rest import Auth, Paginator, Rate, Size  # noqa: TC001 - pydantic reads them
+from airflow_provider_mlpipe.config.rest import Auth, Paginator, Rate, Size, Tls
 from airflow_provider_mlpipe.config.section import Length, Section
 from airflow_provider_mlpipe.run import duration
 
@@ -202,6 +202,7 @@ class ApiSource(_Source):
         conn_id: the Airflow connection with host, login and headers (operators only).
         headers: sent with every request to the endpoint's own origin; values never appear in logs.
         auth: who asks; what it leaves out comes from the connection.
+        tls: certificates of https: of a private authority, or of whoever asks; they come before the connection's.
         params: query parameters; ``{start}`` and ``{end}`` stand for the interval in ISO 8601.
         data_key: where the records are in the answer: ``tasks``, ``result.items`` or a JSONPath; the top if absent.
         paginator: how to come to the next page: ``auto``, ``json_link``, ``header_link``, ``cursor``, ``offset``,
@@ -228,6 +229,7 @@ class ApiSource(_Source):
     conn_id: str | None = None
     headers: dict[str, SecretStr] = {}
     auth: Auth | None = None
+    tls: Tls = Tls()
     params: dict[str, str | int | float | bool] = {}
     data_key: str | None = None
     paginator: Paginator | None = None

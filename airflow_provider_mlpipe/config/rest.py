@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, model_validator
 
 from airflow_provider_mlpipe.config.section import Section
 
@@ -23,6 +23,7 @@ __all__ = [
     "Paginator",
     "Rate",
     "Size",
+    "Tls",
     "requests_per_second",
     "size",
 ]
@@ -182,6 +183,29 @@ _AnyPaginator = Annotated[
 ]
 Paginator = Annotated[_AnyPaginator, BeforeValidator(_by_name, json_schema_input_type=_PaginatorName | _AnyPaginator)]
 """How to come from one page to the next; the short form is the type alone."""
+
+
+# ------------------------------------------------------------------ whom to trust
+
+
+class Tls(Section):
+    """Certificates, as files in PEM format, by their absolute paths.
+
+    Attributes:
+        ca_file: of the authorities to trust in place of those that everybody trusts: a private one's own.
+        cert_file: the certificate that shows who asks, where the endpoint wants one; its key may be in it.
+        key_file: the key of `cert_file`, if it has a file of its own.
+    """
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    @model_validator(mode="after")
+    def _key_of_something(self) -> Tls:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file is the key of cert_file; name that too")
+        return self
 
 
 # ------------------------------------------------------------------ who asks

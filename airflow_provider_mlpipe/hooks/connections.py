@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import S3Options
     from airflow_provider_mlpipe.config import Source
     from airflow_provider_mlpipe.ingestion import Connection
+    from airflow_provider_mlpipe.ingestion.connection import Certificates
     from airflow_provider_mlpipe.ingestion.dbapi import Driver
 
 __all__ = ["hook_driver", "lookup", "mask_secrets", "s3_options", "source_connection", "unusable"]
@@ -80,7 +81,17 @@ def s3_options(conn_id: str | None) -> S3Options:
         access_key=credentials.access_key,
         secret_key=credentials.secret_key,
         session_token=credentials.token or "",
+        ca_file=_authorities(conn_id, hook.verify),
     )
+
+
+def _authorities(conn_id: str, verify: object) -> str:
+    """Return the file of certificates that an ``aws`` connection names as its extra ``verify``."""
+    if verify is False:
+        raise unusable(
+            conn_id, "its extra verify is false, but certificates are always verified", "Give the path of the CA file."
+        )
+    return verify if isinstance(verify, str) else ""
 
 
 def mask_secrets(source: Source) -> None:
@@ -165,7 +176,22 @@ def _http(conn_id: str) -> Connection:
     headers = {name: str(value) for name, value in session.headers.items() if usual.get(name) != value}
     _mask_headers(headers)
     user, password = getattr(session.auth, "username", None), getattr(session.auth, "password", None)
-    return Connection(uri=hook.base_url, headers=headers, auth=(user, password or "") if user else None)
+    return Connection(
+        uri=hook.base_url,
+        headers=headers,
+        auth=(user, password or "") if user else None,
+        certificates=_certificates(session),
+    )
+
+
+def _certificates(session: Any) -> Certificates:  # noqa: ANN401 - requests has no types here
+    """Return what the extras ``verify`` and ``cert`` of an HTTP connection say, as `requests` understands them."""
+    from airflow_provider_mlpipe.ingestion.connection import Certificates
+
+    own = session.cert or ("", "")
+    cert, key = (own, "") if isinstance(own, str) else (str(own[0]), str(own[1]))
+    authorities = session.verify if isinstance(session.verify, str) else ""
+    return Certificates(ca_file=authorities, cert_file=cert, key_file=key, verify=session.verify is not False)
 
 
 def _database(conn_id: str) -> Connection:
@@ -256,11 +282,8 @@ def _mysql_options(conn_id: str, extras: Mapping[str, Any]) -> dict[str, str]:
     except (ValueError, AttributeError) as error:
         raise unusable(conn_id, "its extra ssl is no JSON object", 'Write {"ca": "/path/ca.pem"}.') from error
     mode = str(extras.get("ssl_mode", "")).upper()
-    if mode == "DISABLED":
-        found["ssl_disabled"] = "true"
-    elif mode in {"VERIFY_CA", "VERIFY_IDENTITY"}:
-        found["ssl_verify_cert"] = "true"
-        found |= {"ssl_verify_identity": "true"} if mode == "VERIFY_IDENTITY" else {}
+    if mode:
+        found["ssl_mode"] = mode
     if extras.get("iam"):
         raise unusable(conn_id, "IAM tokens for MySQL are not supported", "Set login and password.")
     return found

@@ -14,7 +14,24 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.ingestion.dbapi import Driver
 
-__all__ = ["Connection", "kafka_secrets", "location_of", "secrets_of"]
+__all__ = ["Certificates", "Connection", "kafka_secrets", "location_of", "secrets_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificates:
+    """What https needs beside what everybody trusts: files in PEM format.
+
+    Attributes:
+        ca_file: the authorities to trust; the usual ones if empty.
+        cert_file: the client's certificate.
+        key_file: its key, if it is not in that file.
+        verify: whether to look at the server's certificate at all.
+    """
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    verify: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +45,7 @@ class Connection:
         s3: how to reach a bucket.
         kafka: librdkafka's properties.
         driver: a DB-API driver, for a database that has no URL.
+        certificates: for https.
     """
 
     uri: str = field(default="", repr=False)
@@ -36,6 +54,7 @@ class Connection:
     s3: S3Options = field(default_factory=S3Options, repr=False)
     kafka: Mapping[str, Any] = field(default_factory=dict, repr=False)
     driver: Driver | None = None
+    certificates: Certificates = field(default_factory=Certificates)
 
     @property
     def secrets(self) -> frozenset[str]:

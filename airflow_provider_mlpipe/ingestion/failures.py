@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _HINTS = (
-    (re.compile(r"does not support SSL|certificate|SSL was required", re.IGNORECASE),
-     "Compare sslmode and the certificates of the connection with what the server offers."),
+    (re.compile(r"does not support SSL|certificate|SSL was required|SSL is required", re.IGNORECASE),
+     "Compare the certificates, and the SSL mode, of the connection with what the server offers."),
     (re.compile(r"invalid (URI|connection) (query parameter|option)", re.IGNORECASE),
      "The extras of the connection go to libpq by their names: correct the name, or take the extra out."),
     (re.compile(r"authentication failed|access denied|no password supplied|password|SIGNATURE|INVALID_ACCESS_KEY"
@@ -167,6 +167,8 @@ _PREFIX = re.compile(
 
 # ------------------------------------------------------------------ judges
 
+_CERTIFICATE = re.compile(r"certificate|SSL is required", re.IGNORECASE)
+"""What a handshake says that will not get better."""
 _AGAIN_STATES = ("08", "53", "57P", "57014", "40001", "40P01", "55P03", "58")
 """SQLSTATE prefixes: connection lost, out of resources, shutting down, cancelled, conflict, lock, system error."""
 _DENIED = re.compile(
@@ -180,7 +182,7 @@ _POSTGRES_AGAIN = re.compile(
 _MYSQL_AGAIN = {1040, 1053, 1203, 1205, 1213, 1317, 2002, 2003, 2006, 2013, 2055, 3024}
 _S3_REFUSED = re.compile(
     r"ACCESS_DENIED|SIGNATURE|INVALID_ACCESS_KEY|NO_SUCH_|INVALID_|UNRECOGNIZED|HTTP status 40[0134]"
-    r"|inflate|bz2|ZSTD|LZ4|Truncated compressed|gzip|decompress", re.IGNORECASE
+    r"|certificate|inflate|bz2|ZSTD|LZ4|Truncated compressed|gzip|decompress", re.IGNORECASE
 )  # fmt: skip
 
 
@@ -197,6 +199,8 @@ def _sqlite(error: BaseException) -> bool:
 
 
 def _mysql(error: BaseException) -> bool:
+    if _CERTIFICATE.search(str(error)):
+        return False
     return bool(error.args) and error.args[0] in _MYSQL_AGAIN
 
 
@@ -221,6 +225,8 @@ def _system(error: BaseException) -> bool:
 
 def _http(error: BaseException) -> bool:
     names = {kind.__name__ for kind in type(error).__mro__}
+    if _CERTIFICATE.search(str(error)):
+        return False
     return bool(names & {"TransportError"}) and not names & {"UnsupportedProtocol", "LocalProtocolError"}
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -62,4 +63,28 @@ def test_a_folder_goes_with_its_work_also_after_an_error(tmp_path: Path) -> None
 
     with pytest.raises(RuntimeError):
         fails()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_a_process_that_was_killed_before_it_locked_it(tmp_path: Path) -> None:
+    """There is a moment between making a folder and locking it."""
+    (tmp_path / "x-0abc_def").mkdir()
+    (tmp_path / "x-no-name-of-ours").mkdir()
+    with scratch_folder("x-", str(tmp_path)) as folder:
+        assert {path.name for path in tmp_path.iterdir()} == {Path(folder).name, "x-no-name-of-ours"}
+
+
+def test_a_folder_that_was_taken_for_abandoned_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, made = tempfile.mkdtemp, []
+
+    def taken(**given: str) -> str:
+        made.append(make(**given))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", taken)
+    with scratch_folder("x-", str(tmp_path)) as folder:
+        assert folder == made[1]
+        Path(folder, "data").touch()
     assert list(tmp_path.iterdir()) == []

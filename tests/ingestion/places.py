@@ -22,12 +22,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_mlpipe import config
-from airflow_provider_mlpipe.ingestion import Connection, database, ingest
+from airflow_provider_mlpipe.ingestion import Connection, ingest
 from tests.ingestion.support import DAY
 from tests.servers import Request, json_api, mysql_connection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -62,13 +62,21 @@ class Place(ABC):
 
     Attributes:
         server: which server has to be there, for the table of cells.
+        absent: what to replace, and by what, so that a package seems not to be installed.
     """
 
     server: ClassVar[str] = ""
-    types: ClassVar[dict[str, str]] = {}
+    absent: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
     def __init__(self, request: pytest.FixtureRequest, folder: Path, stack: ExitStack) -> None:
         self.request, self.folder, self.stack = request, folder, stack
+        self.hide(request.getfixturevalue("monkeypatch").setattr)
+
+    @classmethod
+    def hide(cls, replace: Callable[[str, Any], None]) -> None:
+        """Make absent what has to be."""
+        for name, stand_in in cls.absent:
+            replace(name, stand_in)
 
     @abstractmethod
     def source(self, content: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> dict[str, Any]:
@@ -140,9 +148,7 @@ class Postgres(Place):
 class PostgresCursor(Postgres):
     """As when the ADBC driver is not installed."""
 
-    def source(self, content: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> dict[str, Any]:
-        self.request.getfixturevalue("monkeypatch").setattr(database, "find_spec", lambda _: None)
-        return super().source(content, columns)
+    absent = (("airflow_provider_mlpipe.ingestion.database.find_spec", lambda _: None),)
 
 
 class Mariadb(Place):
@@ -164,11 +170,7 @@ class Mariadb(Place):
 class MariadbCursor(Mariadb):
     """As when connectorx is not installed."""
 
-    def source(self, content: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> dict[str, Any]:
-        from airflow_provider_mlpipe.ingestion.mysql import native
-
-        self.request.getfixturevalue("monkeypatch").setattr(native, "available", lambda: False)
-        return super().source(content, columns)
+    absent = (("airflow_provider_mlpipe.ingestion.mysql.native.available", lambda: False),)
 
 
 class Api(Place):

@@ -66,6 +66,7 @@ def large() -> list[Row]:
     return [(number, os.urandom(400).hex(), 0.5, "2026-01-13 03:00:00") for number in range(ROWS)]
 
 
+@pytest.mark.slow
 @promise("disk full")
 def test_a_disk_that_is_full_changes_nothing_and_leaves_nothing(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

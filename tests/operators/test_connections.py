@@ -11,6 +11,8 @@ from sqlalchemy.engine import make_url
 from airflow_provider_mlpipe import config
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.hooks.connections import mask_secrets, s3_options, source_connection
+from airflow_provider_mlpipe.ingestion.connection import Certificates
+from tests.servers import Answer, json_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +62,10 @@ def test_mysql_keeps_how_it_is_secured(connect: Connect) -> None:
     extra = {"ssl": {"ca": "/etc/ca.pem"}, "ssl_mode": "VERIFY_IDENTITY", "charset": "latin1", "cursor": "sscursor"}
     conn_id = connect(conn_type="mysql", host="db", schema="shop", login="ann", password=PASSWORD, extra=extra)
     url = make_url(source_connection(conn_id, "database").uri)
-    assert url.query == {"ssl_ca": "/etc/ca.pem", "ssl_verify_cert": "true", "ssl_verify_identity": "true"}
+    assert url.query == {"ssl_ca": "/etc/ca.pem", "ssl_mode": "VERIFY_IDENTITY"}
+
+    conn_id = connect(conn_type="mysql", host="db", extra={"ssl_mode": "required"})
+    assert make_url(source_connection(conn_id, "database").uri).query == {"ssl_mode": "REQUIRED"}
 
     conn_id = connect(conn_type="mysql", host="db", extra={"iam": True})
     with pytest.raises(ConfigError, match="IAM tokens for MySQL are not supported"):
@@ -114,6 +119,47 @@ def test_aws_brings_endpoint_region_and_keys(connect: Connect) -> None:
     assert source_connection(conn_id, "file").s3 == options
     assert (options.endpoint_url, options.region) == ("http://127.0.0.1:9000", "eu-west-1")
     assert (options.access_key, options.secret_key, options.session_token) == ("key-id", PASSWORD, "")
+
+
+def test_http_brings_certificates(connect: Connect) -> None:
+    fields = {"conn_type": "http", "schema": "https", "host": "api.example.com"}
+    for extra, wanted in (
+        ({}, Certificates()),
+        ({"verify": "/etc/ca.pem"}, Certificates(ca_file="/etc/ca.pem")),
+        ({"verify": False}, Certificates(verify=False)),
+        ({"cert": "/etc/me.pem"}, Certificates(cert_file="/etc/me.pem")),
+        ({"cert": ["/etc/me.pem", "/etc/me.key"]}, Certificates(cert_file="/etc/me.pem", key_file="/etc/me.key")),
+    ):
+        connection = source_connection(connect(**fields, extra=extra), "api")
+        assert connection.certificates == wanted
+        assert connection.headers == {}
+
+
+def test_aws_brings_the_authority_of_its_endpoint(connect: Connect) -> None:
+    keys = {"conn_type": "aws", "login": "key-id", "password": PASSWORD}
+    assert s3_options(connect(**keys, extra={"verify": "/etc/ca.pem"})).ca_file == "/etc/ca.pem"
+    assert s3_options(connect(**keys)).ca_file == ""
+    with pytest.raises(ConfigError, match="its extra verify is false"):
+        s3_options(connect(**keys, extra={"verify": False}))
+
+
+def test_an_assumed_role_is_whom_the_bucket_sees(connect: Connect) -> None:
+    """The hook asks the token service, and what that gives goes to the bucket."""
+    given = "<AccessKeyId>ROLE</AccessKeyId><SecretAccessKey>of-the-role</SecretAccessKey><SessionToken>t0ken</SessionToken>"
+    answer = f"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+        {given}<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+    with json_api({"/": Answer(answer, headers={"Content-Type": "text/xml"})}) as service:
+        conn_id = connect(
+            conn_type="aws", login="key-id", password=PASSWORD,
+            extra={
+                "role_arn": "arn:aws:iam::123456789012:role/reader", "region_name": "eu-west-1",
+                "service_config": {"sts": {"endpoint_url": service.url}},
+            },
+        )  # fmt: skip
+        options = s3_options(conn_id)
+    assert service.requests[0].form["RoleArn"] == "arn:aws:iam::123456789012:role/reader"
+    assert (options.access_key, options.secret_key, options.session_token) == ("ROLE", "of-the-role", "t0ken")
+    assert "t0ken" not in repr(options)
 
 
 def test_without_a_connection_s3_is_up_to_the_environment() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
+from airflow_provider_mlpipe.ingestion.failures import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -21,14 +22,19 @@ CONNECT_SECONDS = 10
 SETTINGS = ("SET time_zone = '+00:00'", "SET net_write_timeout = 3600")
 """TIMESTAMPs in UTC; and a server that waits for whoever writes the rows, not just for a minute."""
 
+_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
+"""Of ``ssl_mode``, as MySQL's own clients call them."""
 _TEXT_OPTIONS = {"unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password", "read_default_file",
                  "bind_address", "program_name", "server_public_key"}  # fmt: skip
 _WHOLE_OPTIONS = {"connect_timeout", "read_timeout", "write_timeout"}
 _SWITCHES = {"ssl_disabled", "ssl_verify_cert", "ssl_verify_identity"}
 _ONLY_A_CURSOR = "read_ahead"
 """``read_ahead=false`` asks for the driver that never holds more rows than it was asked for."""
+_MODE = "ssl_mode"
 _UNHEEDED = {_ONLY_A_CURSOR, "charset", "use_unicode", "local_infile", "autocommit"}
 """What every connection here has its own way with."""
+_SECURING = {"ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity"}
+"""With one of these a connection is encrypted, or there is none."""
 
 
 class Session:
@@ -88,9 +94,13 @@ def session(uri: str) -> Iterator[Session]:
     import pymysql
     from pymysql.converters import encoders  # and no decoders: values stay as they were sent
 
-    connection = pymysql.connect(conv=encoders, charset="utf8mb4", **_arguments(uri))
+    arguments = _arguments(uri)
+    connection = pymysql.connect(conv=encoders, charset="utf8mb4", **arguments)
     try:
         found = Session(connection)
+        if arguments.keys() & _SECURING and not found.run("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1]:
+            # Older versions of PyMySQL go on without.
+            raise Unreadable("SSL is required but the server doesn't support it")
         for statement in (*SETTINGS, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"):
             found.run(statement)
         found.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
@@ -118,6 +128,8 @@ def _arguments(uri: str) -> dict[str, Any]:
             found[name] = int(value)
         elif name in _SWITCHES:
             found[name] = value.lower() in {"1", "true", "yes", "on"}
+        elif name == _MODE and value.upper() in _MODES:
+            found |= _secured(value.upper())
         elif name not in _UNHEEDED:
             known = sorted(known_options())
             raise ConfigError.invalid(
@@ -127,9 +139,24 @@ def _arguments(uri: str) -> dict[str, Any]:
     return found
 
 
+def _secured(mode: str) -> dict[str, Any]:
+    """Return PyMySQL's arguments for a mode; ``PREFERRED`` is what it does anyway."""
+    if mode == "REQUIRED":  # encrypted, whoever it is: so MySQL's own clients take it
+        import ssl
+
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return {"ssl": context}
+    return {
+        "DISABLED": {"ssl_disabled": True},
+        "VERIFY_CA": {"ssl_verify_cert": True},
+        "VERIFY_IDENTITY": {"ssl_verify_cert": True, "ssl_verify_identity": True},
+    }.get(mode, {})
+
+
 def known_options() -> set[str]:
     """Return the options of a URL that are honoured."""
-    return _TEXT_OPTIONS | _WHOLE_OPTIONS | _SWITCHES | {_ONLY_A_CURSOR}
+    return _TEXT_OPTIONS | _WHOLE_OPTIONS | _SWITCHES | {_ONLY_A_CURSOR, _MODE}
 
 
 def native_uri(uri: str) -> str | None:

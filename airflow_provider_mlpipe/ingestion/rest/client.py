@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.ingestion.failures import Overloaded, Unreadable
+from airflow_provider_mlpipe.ingestion.connection import Certificates
+from airflow_provider_mlpipe.ingestion.failures import Overloaded, Unreadable, is_transient
 from airflow_provider_mlpipe.ingestion.records import parsed
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import httpx
@@ -81,6 +83,7 @@ class RestClient:
         deadline: how long.
         budget: how many bytes.
         allowed: further origins that redirects may lead to.
+        certificates: for https.
         sleep: waits between tries.
         counts: requests answered, and repeated.
     """
@@ -94,6 +97,7 @@ class RestClient:
     deadline: Deadline
     budget: Budget
     allowed: Sequence[str] = ()
+    certificates: Certificates = field(default_factory=Certificates)
     sleep: Callable[[float], None] = time.sleep
     counts: dict[str, int] = field(default_factory=lambda: {"requests": 0, "retries": 0})
     _client: httpx.Client | None = None
@@ -106,7 +110,7 @@ class RestClient:
         import httpx
 
         # Redirects are followed here, where the origin is looked at before any header is sent.
-        client = httpx.Client(timeout=self.timeout, follow_redirects=False)
+        client = httpx.Client(timeout=self.timeout, follow_redirects=False, verify=_tls_context(self.certificates))
         with self._unlogged(), client:
             self._client = client
             yield
@@ -120,14 +124,11 @@ class RestClient:
             Unreadable: another status, a redirect to another origin, no JSON, or too long.
             httpx.HTTPError: not reachable, still after all tries.
         """
-        import httpx
         import tenacity
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.max_retries + 1),
-            retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, (Overloaded, httpx.TransportError)) and self.deadline.left > 0
-            ),
+            retry=tenacity.retry_if_exception(lambda error: bool(is_transient(error)) and self.deadline.left > 0),
             wait=lambda state: min(_wait(state), max(self.deadline.left, 0.0)),
             sleep=self.sleep,
             before_sleep=lambda _: self._count("retries"),
@@ -266,6 +267,29 @@ def _judged(response: httpx.Response, content: bytes, hidden: Callable[[str], st
     links = {name: link["url"] for name, link in response.links.items() if name and link.get("url")}
     digest = hashlib.blake2b(content, digest_size=16).digest()
     return Answer(str(response.url), document, response.headers, links, digest)
+
+
+def _tls_context(certificates: Certificates) -> ssl.SSLContext | bool:
+    """Return what a client verifies servers by; True for what everybody trusts.
+
+    Raises:
+        Unreadable: a file is not there, or holds no certificate.
+    """
+    if certificates == Certificates():
+        return True
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=certificates.ca_file or None)
+        if not certificates.verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if certificates.cert_file:
+            context.load_cert_chain(certificates.cert_file, certificates.key_file or None)
+    except OSError as error:  # ssl.SSLError is one
+        files = [certificates.ca_file, certificates.cert_file, certificates.key_file]
+        names = ", ".join(filter(None, files))
+        raise Unreadable(f"the certificates in {names} cannot be used: {error.strerror or error}") from error
+    return context
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

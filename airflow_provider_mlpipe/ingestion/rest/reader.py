@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.config.rest import requests_per_second
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_mlpipe.config import ApiSource, Configured, Source
-    from airflow_provider_mlpipe.ingestion.connection import Connection
+    from airflow_provider_mlpipe.ingestion.connection import Certificates, Connection
     from airflow_provider_mlpipe.ingestion.rest.client import Answer
     from airflow_provider_mlpipe.ingestion.stream import Stream
     from airflow_provider_mlpipe.run import Run
@@ -123,8 +124,17 @@ class ApiReader:
             deadline=Deadline(duration(model.deadline).total_seconds(), model.deadline, clock=self._clock),
             budget=Budget(total=model.max_bytes, each=model.max_page_bytes),
             allowed=model.allow_origins,
+            certificates=self._certificates(),
             sleep=self._sleep,
         )
+
+    def _certificates(self) -> Certificates:
+        """Return those of the configuration, and of the connection where it names none."""
+        theirs = self._connection.certificates
+        given = {name: value for name, value in self._model.tls.model_dump().items() if value is not None}
+        if "cert_file" in given:  # a key belongs to its own certificate
+            given.setdefault("key_file", "")
+        return replace(theirs, **given)
 
     def _frames(self, client: RestClient, told: dict[str, Any]) -> Iterator[Frame]:
         pager = pager_of(self._model, self._start, client.allows)

@@ -25,7 +25,8 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_mlpipe.operators import SourceIngestOperator, ValidateOperator
 
-ACTIVITY = Asset(name="mlpipe_activity", uri="mlpipe://activity")
+# By its name alone: for a URI with a scheme Airflow loads the handlers of all providers when it parses this file.
+ACTIVITY = Asset(name="mlpipe_activity")
 
 with DAG(
     dag_id="minio_ingest",

@@ -16,7 +16,8 @@ __all__ = ["check"]
 def check(artifact: Artifact) -> None:
     """Pass if every input of the artifact, and theirs, is still what it was and has a passed verdict.
 
-    What rows were taken out of may have failed: the verdict on the rows that were left vouches for them (ADR 5).
+    What rows were taken out of may have failed: the verdict on the rows that were left vouches for them (ADR 5). What
+    mapped tasks published need not be judged apart where it was judged together; if it was, and failed, that counts.
 
     Raises:
         GateClosedError: one has not; names it, why, and what to do.
@@ -28,7 +29,7 @@ def check(artifact: Artifact) -> None:
     if not artifact.manifest.inputs:
         hint = "extract the features from validated artifacts (mlpipe extract)"
         raise _closed(artifact, "its manifest names no inputs, so nothing says what it was computed from", hint)
-    seen: set[tuple[str, str, bool]] = set()
+    seen: set[tuple[str, str, str]] = set()
     waiting = [(source, artifact) for source in artifact.manifest.inputs]
     while waiting:
         source, user = waiting.pop()
@@ -41,16 +42,22 @@ def check(artifact: Artifact) -> None:
         waiting += [(above, found) for above in found.manifest.inputs]
 
 
-def _vouched(source: Input, user: Artifact) -> bool:
-    """Whether `user` is what was left of `source` after bad rows were taken out, and has itself passed."""
-    taken = user.manifest.details.get("quarantine")
+def _vouched(source: Input, user: Artifact) -> str:
+    """Return how `user`, having passed, vouches for `source`; empty if it does not.
+
+    ``left``: it is what was left of `source` after bad rows were taken out. ``all``: it is all that mapped tasks
+    published, `source` among it.
+    """
+    details = user.manifest.details
+    taken = details.get("quarantine")
     origin = taken.get("of") if isinstance(taken, dict) else None
-    if origin != {"uri": source.uri, "fingerprint": source.fingerprint}:
-        return False
-    return (user.verdict() or {}).get("passed") is True
+    left = origin == {"uri": source.uri, "fingerprint": source.fingerprint}
+    if not (left or details.get("gathered")) or (user.verdict() or {}).get("passed") is not True:
+        return ""
+    return "left" if left else "all"
 
 
-def _passed(source: Input, user: Artifact, artifact: Artifact, *, vouched: bool) -> Artifact:
+def _passed(source: Input, user: Artifact, artifact: Artifact, *, vouched: str) -> Artifact:
     """Return the input, if it is what it was and has passed, or `user` vouches for it."""
     place = redact(source.uri)
     again = f"mlpipe validate {place}"
@@ -64,12 +71,14 @@ def _passed(source: Input, user: Artifact, artifact: Artifact, *, vouched: bool)
             f"it has changed since: the features were computed from {source.fingerprint}, it is {found.fingerprint} now"
         )
         raise _closed(artifact, why, f"{again}, then extract the features again", source)
-    if vouched:
+    if vouched == "left":
         return found
     try:
         verdict = found.verdict()
     except ArtifactError as error:
         raise _closed(artifact, f"its verdict cannot be read ({redact(error.message)})", again, source) from error
+    if verdict is None and vouched:
+        return found
     if verdict is None:
         raise _closed(artifact, "it has no verdict for this content: it was not validated", again, source)
     if verdict.get("passed") is not True:

@@ -12,6 +12,7 @@ from airflow_provider_mlpipe.config import FeatureStore
 from airflow_provider_mlpipe.errors import GateClosedError, Terminal
 from airflow_provider_mlpipe.feature_store import materialize
 from airflow_provider_mlpipe.feature_store.gate import check
+from airflow_provider_mlpipe.ingestion import gather
 from tests.feature_store.feature_artifacts import features, raw, run_of, scores, verdict
 
 
@@ -180,3 +181,40 @@ def test_nothing_is_overridden_where_nothing_was_wrong(root: Storage, caplog: py
     done = materialize(features(root, scores(2)), FeatureStore(require_validation=False), root=root)
     assert (done.gate, done.metrics["gate_overridden"]) == ("passed", 0)
     assert "GATE" not in caplog.text
+
+
+@pytest.fixture
+def together(root: Storage) -> tuple[Artifact, Artifact]:
+    """Two parts that mapped tasks published, not judged, and all of it as one artifact."""
+    parts = [raw(root, f"activity_{part}", judged=False) for part in ("north", "south")]
+    return parts[0], gather(parts, root=root, run=run_of(14))
+
+
+def test_what_was_judged_together_need_not_be_judged_apart(root: Storage, together: tuple[Artifact, Artifact]) -> None:
+    part, whole = together
+    artifact = features(root, scores(2), inputs=(whole.as_input("activity"),))
+    with pytest.raises(GateClosedError, match="'activity' .* it was not validated"):
+        check(artifact)
+    verdict(part)  # one part says nothing of all
+    with pytest.raises(GateClosedError, match="'activity' .* it was not validated"):
+        check(artifact)
+    verdict(whole)
+    check(artifact)
+
+
+def test_a_part_that_was_judged_apart_and_failed_counts(root: Storage, together: tuple[Artifact, Artifact]) -> None:
+    part, whole = together
+    verdict(whole)
+    verdict(part, passed=False)
+    with pytest.raises(GateClosedError, match="it failed validation"):
+        check(features(root, scores(2), inputs=(whole.as_input("activity"),)))
+
+
+def test_a_whole_does_not_vouch_for_a_part_that_is_read_by_itself(
+    root: Storage, together: tuple[Artifact, Artifact]
+) -> None:
+    part, whole = together
+    verdict(whole)
+    inputs = (whole.as_input("activity"), part.as_input("part"))
+    with pytest.raises(GateClosedError, match="'part' .* it was not validated"):
+        check(features(root, scores(2), inputs=inputs))

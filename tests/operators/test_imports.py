@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAVY = {"boto3", "duckdb", "feast", "great_expectations", "ibis", "pandas", "pyarrow"}
-OPERATORS = ["assets", "base", "extract", "feast_apply", "feast_base", "feast_push", "ingest", "job", "materialize", "stopping",
-             "training_set", "validate", "waiting"]  # fmt: skip
+OPERATORS = ["assets", "base", "extract", "feast_apply", "feast_base", "feast_push", "ingest", "job", "materialize", "pipelines",
+             "stopping", "training_set", "validate", "waiting"]  # fmt: skip
 STAGES = ["artifacts", "config", "engines", "errors", "feature_extraction", "feature_store", "ingestion",
           "observability", "reporting", "run", "validation"]  # fmt: skip
 
@@ -36,7 +36,7 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_the_operators_bring_nothing_heavy(baseline: set[str], tmp_path: Path) -> None:
     modules = "\n".join(f"import airflow_provider_mlpipe.operators.{name}" for name in OPERATORS)
-    more = "from airflow_provider_mlpipe.sensors import *\nfrom airflow_provider_mlpipe.triggers import *\nimport airflow_provider_mlpipe.hooks.feast"
+    more = "from airflow_provider_mlpipe.decorators import *\nfrom airflow_provider_mlpipe.sensors import *\nfrom airflow_provider_mlpipe.triggers import *\nimport airflow_provider_mlpipe.hooks.feast"
     code = f"from airflow_provider_mlpipe.operators import *\n{modules}\n{more}"
 
     assert loaded(code, tmp_path) & HEAVY == baseline
@@ -88,6 +88,7 @@ BaseHook.get_connection = refuse
 get = conf.get
 conf.get = lambda section, *rest, **options: refuse(section) if section == "mlpipe" else get(section, *rest, **options)
 
+from airflow_provider_mlpipe.decorators import *
 from airflow_provider_mlpipe.operators import *
 from airflow_provider_mlpipe.sensors import *
 
@@ -104,6 +105,10 @@ with DAG("parse", schedule=None):
     NewObjectsSensor(task_id="o", **wait)
     NewRowsSensor(task_id="r", **wait)
     SourceIngestOperator(task_id="w", poke_interval=1, timeout=60, **wait)
+    pipeline("user_features", {"users": "u", "activity": "a"}, ingestion="absent.yaml", features="absent.yaml")
+    rows = mlpipe_ingest(config="absent.yaml", conn_id="absent")(lambda: refuse("the function"))()
+    rules = mlpipe_validate(lambda artifact: refuse("the function"))(rows)
+    mlpipe_features(lambda users: refuse("the function"))(rules)
 """
     assert "airflow_provider_mlpipe" in loaded(code, tmp_path)
 

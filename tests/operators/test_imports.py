@@ -84,6 +84,9 @@ from airflow.sdk.configuration import conf
 def refuse(*arguments, **options):
     raise AssertionError(f"looked up at parse time: {arguments}")
 
+def given(artifact):
+    refuse(artifact)
+
 BaseHook.get_connection = refuse
 get = conf.get
 conf.get = lambda section, *rest, **options: refuse(section) if section == "mlpipe" else get(section, *rest, **options)
@@ -106,9 +109,9 @@ with DAG("parse", schedule=None):
     NewRowsSensor(task_id="r", **wait)
     SourceIngestOperator(task_id="w", poke_interval=1, timeout=60, **wait)
     pipeline("user_features", {"users": "u", "activity": "a"}, ingestion="absent.yaml", features="absent.yaml")
-    rows = mlpipe_ingest(config="absent.yaml", conn_id="absent")(lambda: refuse("the function"))()
-    rules = mlpipe_validate(lambda artifact: refuse("the function"))(rows)
-    mlpipe_features(lambda users: refuse("the function"))(rules)
+    rows = mlpipe_ingest(config="absent.yaml", conn_id="absent")(refuse).override(task_id="rows")()
+    rules = mlpipe_validate(given).override(task_id="rules")(rows)
+    mlpipe_features(given).override(task_id="features")(rules)
 """
     assert "airflow_provider_mlpipe" in loaded(code, tmp_path)
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pages import cli, configuration, errors, features, metrics, schemas
+from pages import cli, configuration, errors, features, metrics, operators, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "errors.md": ("airflow_provider_mlpipe/errors.py", errors.page),
     "configuration.md": ("airflow_provider_mlpipe/config/", configuration.page),
     "cli.md": ("airflow_provider_mlpipe/cli/", cli.page),
+    "operators.md": ("airflow_provider_mlpipe/operators/", operators.page),
     "features.md": ("airflow_provider_mlpipe/feature_extraction/catalog/", features.page),
 }
 """By page: what it is made from, and how."""

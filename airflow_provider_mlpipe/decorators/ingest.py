@@ -123,6 +123,8 @@ def mlpipe_ingest(
             for page in client.pages(data_interval_start, data_interval_end):
                 yield page["orders"]
 
+        raw = orders()
+
     Args:
         python_callable: the function.
         source: the artifact's dataset name, and the source's name in `config` if that is a file; the function's name

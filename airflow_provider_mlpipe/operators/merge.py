@@ -23,7 +23,10 @@ class MergeFeaturesOperator(StageOperator):
     Example::
 
         parts = ExtractFeaturesOperator.partial(
-            task_id="extract", feature_set="user_features", config="feature_config.yaml", inputs={...}
+            task_id="extract",
+            feature_set="user_features",
+            config="feature_config.yaml",
+            inputs={"users": users.output, "activity": activity.output},
         ).expand(chunk=[{"index": n, "of": 4} for n in range(4)])
         features = MergeFeaturesOperator(
             task_id="merge", feature_set="user_features", config="feature_config.yaml", chunks=parts.output

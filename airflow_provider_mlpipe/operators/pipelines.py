@@ -52,12 +52,12 @@ def pipeline(  # noqa: PLR0913 - all but two have a default, and come by name
     """Make the tasks that take a feature set from its sources to the online store: ingest, validate, extract, serve.
 
     The YAML files are read when the tasks run, never when the Dag is parsed; so `inputs` says which source plays which
-    role, and that is the shape of the chain::
+    role, and that is the shape of the chain. Tasks are called ``ingest_ROLE``, ``validate_ROLE``, ``extract`` and
+    ``materialize``, in a group called as the set.
 
-        with DAG("user_features", schedule=CronDataIntervalTimetable("0 2 * * *", timezone="UTC"), ...):
-            pipeline("user_features", {"users": "user_data", "activity": "activity_data"})
+    Example::
 
-    Tasks are called ``ingest_ROLE``, ``validate_ROLE``, ``extract`` and ``materialize``, in a group called as the set.
+        pipeline("user_features", {"users": "user_data", "activity": "activity_data"})
 
     Args:
         feature_set: the set's name in `features`.

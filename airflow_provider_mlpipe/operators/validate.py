@@ -46,7 +46,10 @@ class ValidateOperator(StageOperator):
             artifact={"users": users.output, "activity": activity.output},
             dataset={"users": "user_data", "activity": "activity_data"},
         )
-        ExtractFeaturesOperator(..., inputs={"users": checked.output["users"], "activity": checked.output["activity"]})
+        ExtractFeaturesOperator(
+            task_id="extract", feature_set="user_features", config="feature_config.yaml",
+            inputs={"users": checked.output["users"], "activity": checked.output["activity"]},
+        )
 
     Args:
         artifact: the artifact's URI (templated), as the task that published it returned it; or files that no task

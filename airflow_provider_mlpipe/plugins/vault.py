@@ -125,10 +125,13 @@ def _file(path: Path) -> bytes | None:
         if path.is_symlink():
             raise RefusedError(f"{path.name} is a link, and links are not followed.") from error
         raise
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         found = os.fstat(descriptor)
         _check(is_file=stat.S_ISREG(found.st_mode), size=found.st_size, name=path.name)
-        return stream.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(MAX_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _check(*, is_file: bool, size: int, name: str) -> None:

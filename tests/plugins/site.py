@@ -135,7 +135,11 @@ class Site:
         """Put below the artifact root what the lies name: links out of it, a pipe, what is too large or is not ours."""
         secret = self.root.parent / "secret"
         beside = self.root.with_name(f"{self.root.name}-beside")
-        for folder in (secret, beside, *(self.root / name for name in ("pipe", "huge", "broken", "foreign", "file-linked"))):
+        for folder in (
+            secret,
+            beside,
+            *(self.root / name for name in ("pipe", "huge", "broken", "foreign", "file-linked")),
+        ):
             folder.mkdir()
         for folder in (secret, beside):
             for name in (REPORT, "_validation.json", "_manifest.json"):
@@ -188,7 +192,5 @@ def served(site: Site, path: str = "", **settings: str) -> Iterator[Server]:
     )
     command = [sys.executable, "-m", "airflow", "api-server"]
     log = site.airflow.home / "api-server.log"
-    with process(
-        command, lambda: Api(url).answers("/api/v2/version"), output=log, env=whole, cwd=site.airflow.home
-    ):
+    with process(command, lambda: Api(url).answers("/api/v2/version"), output=log, env=whole, cwd=site.airflow.home):
         yield Server(url)

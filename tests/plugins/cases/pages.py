@@ -48,9 +48,7 @@ with DAG("pages", **DAILY):
     ValidateOperator.partial(task_id="mapped", config=RULES, fail_task=False).expand(artifact=parts.output)
     ValidateOperator(task_id="too_early", artifact="{{ ds }}/absent", config=RULES)
     ValidateOperator(task_id="not_reached", artifact=judged.output, config=RULES)
-    outside = SourceIngestOperator(
-        task_id="outside", source="orders", config=CONFIG, artifact_root=f"{FOLDER}/outside"
-    )
+    outside = SourceIngestOperator(task_id="outside", source="orders", config=CONFIG, artifact_root=f"{FOLDER}/outside")
     ValidateOperator(task_id="elsewhere", artifact=outside.output, config=RULES, artifact_root=f"{FOLDER}/outside")
 
     @task

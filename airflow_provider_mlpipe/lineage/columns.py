@@ -137,8 +137,8 @@ def _passed_on(artifact: Artifact, trail: Trail) -> Iterator[tuple[str, Edge]]:
     """Yield what keeps its name: rows that were let through or taken out, merged chunks, normalised features."""
     own = place_of(artifact.uri)
     known = trail.read | trail.wrote
-    scaled = {item["name"] for item in artifact.manifest.details.get("features", ())}
-    scaled = scaled if "normalization" in artifact.manifest.details else set()
+    details = artifact.manifest.details
+    scaled = {item["name"] for item in details.get("features", ())} if "normalization" in details else set()
     for item in artifact.manifest.inputs:
         place = place_of(item.uri)
         if item.uri not in known or place == own:

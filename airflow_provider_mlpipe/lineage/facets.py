@@ -104,7 +104,8 @@ def _source_facets(place: Place, trail: Trail) -> dict[str, Any]:
 
 
 def _schema(artifact: Artifact) -> ol.schema_dataset.SchemaDatasetFacet:
-    said = {item["name"]: item.get("description") for item in artifact.manifest.details.get("features", ())}
+    listed = [item for item in artifact.manifest.details.get("features", ()) if isinstance(item, dict)]
+    said = {item["name"]: item.get("description") for item in listed}
     return ol.schema_dataset.SchemaDatasetFacet(
         [
             ol.schema_dataset.SchemaDatasetFacetFields(

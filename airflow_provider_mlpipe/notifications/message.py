@@ -50,7 +50,8 @@ class Judgement:
         for rule in self.rules[:MAX_RULES]:
             yield f"• {_MARKS.get(rule['severity'], rule['severity'])}: {rule['text']} {rule['found']}".rstrip()
             if samples and rule.get("samples"):
-                yield f"   e.g. {'; '.join(map(_sample, rule['samples'][:3]))}"
+                shown = dict.fromkeys(map(_sample, rule["samples"]))  # masked ones may all look the same
+                yield f"   e.g. {'; '.join(list(shown)[:3])}"
             owner = f", owner {rule['owner']}" if rule.get("owner") else ""
             yield f"   {rule['where']}{owner}"
         if len(self.rules) > MAX_RULES:

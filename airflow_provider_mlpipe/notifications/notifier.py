@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context
+    from jinja2 import Environment
 
     from airflow_provider_mlpipe.notifications.message import Message
 
@@ -58,6 +59,9 @@ class MlpipeNotifier(BaseNotifier):
 
         return message(context, samples=self.samples)
 
+    def render_template_fields(self, context: Context, jinja_env: Environment | None = None) -> None:
+        """Have no template of its own: those of the other notifiers are rendered when they send."""
+
     def notify(self, context: Context) -> None:
         """Log the message and send it.
 
@@ -69,7 +73,7 @@ class MlpipeNotifier(BaseNotifier):
         failures: list[Exception] = []
         for notifier in self.notifiers:
             try:
-                _ready(notifier)({**context, "mlpipe": said})
+                _ready(notifier)(_told(context, said))
             except Exception as error:  # noqa: BLE001 - the others are told all the same
                 failures.append(error)
         if failures:
@@ -83,7 +87,7 @@ class MlpipeNotifier(BaseNotifier):
         """
         said = await asyncio.to_thread(self.message, context)
         self._write(said)
-        sent = [_send(_ready(notifier), {**context, "mlpipe": said}) for notifier in self.notifiers]
+        sent = [_send(_ready(notifier), _told(context, said)) for notifier in self.notifiers]
         for outcome in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -93,6 +97,17 @@ class MlpipeNotifier(BaseNotifier):
             self.log.error("%s", said.text)
         else:
             self.log.info("%s", said.text)
+
+
+def _told(context: Context, said: Message) -> dict[str, Any]:
+    """Return the context with the message; without the Dag where that is the scheduler's, which renders nothing.
+
+    That is what `airflow dags test` calls a Dag's callbacks with.
+    """
+    told = {**context, "mlpipe": said}
+    if not hasattr(told.get("dag"), "get_template_env"):
+        told.pop("dag", None)
+    return told
 
 
 def _ready(notifier: BaseNotifier) -> BaseNotifier:

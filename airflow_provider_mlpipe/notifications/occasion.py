@@ -17,7 +17,7 @@ from airflow_provider_mlpipe.errors import DataRejectedError, MlpipeError, redac
 from airflow_provider_mlpipe.notifications.message import Judgement, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["message"]
 
@@ -103,17 +103,19 @@ def _judgements(context: Mapping[str, Any], error: BaseException | None, *, of_d
 
 def _reports(context: Mapping[str, Any], *, of_dag: bool) -> Iterator[tuple[str, str]]:
     """Yield the addresses of reports, with the task that pushed them."""
-    for task_id in _validating(context) if of_dag else (getattr(context.get("ti"), "task_id", ""),):
-        pushed = _pull(context, "report", task_id=task_id)
-        for report in pushed.values() if isinstance(pushed, dict) else [pushed]:
-            if isinstance(report, str):
-                yield task_id, report
+    tasks = getattr(context.get("dag"), "tasks", ()) if of_dag else (context.get("task"),)
+    for task in filter(_validates, tasks):
+        pulled = _pull(context, "report", task_id=task.task_id, every=of_dag)
+        for pushed in pulled if isinstance(pulled, list) else [pulled]:
+            for report in pushed.values() if isinstance(pushed, dict) else [pushed]:
+                if isinstance(report, str):
+                    yield task.task_id, report
 
 
-def _validating(context: Mapping[str, Any]) -> Iterable[str]:
-    """Return the Dag's tasks that validate."""
-    tasks = getattr(context.get("dag"), "tasks", ())
-    return [task.task_id for task in tasks if getattr(task, "task_type", "") == "ValidateOperator"]
+def _validates(task: Any) -> bool:  # noqa: ANN401 - an operator, mapped or serialized
+    """Return whether a task has a report; others are not asked, for Airflow logs an XCom that is not there as error."""
+    kinds = {getattr(task, "task_type", "")} | {base.__name__ for base in type(task).__mro__}
+    return "ValidateOperator" in kinds
 
 
 def _judgement(context: Mapping[str, Any], task_id: str, report: str) -> Judgement | None:
@@ -144,14 +146,16 @@ def _verdict(context: Mapping[str, Any], task_id: str, folder: str) -> dict[str,
     return found
 
 
-def _pull(context: Mapping[str, Any], key: str, *, task_id: str | None = None) -> Any:  # noqa: ANN401 - any XCom
+def _pull(context: Mapping[str, Any], key: str, *, task_id: str | None = None, every: bool = False) -> Any:  # noqa: ANN401 - any XCom
+    """Return an XCom of the task instance that this is about, or those of all instances of a task."""
     ti: Any = context.get("ti")
     if ti is None:
         return None
     try:
-        own = task_id in {None, ti.task_id}
-        index = ti.map_index if own else -1
-        return ti.xcom_pull(task_ids=task_id or ti.task_id, key=key, map_indexes=-1 if index is None else index)
+        if every:
+            return list(ti.xcom_pull(task_ids=[task_id], key=key) or ())
+        index = -1 if ti.map_index is None else ti.map_index
+        return ti.xcom_pull(task_ids=task_id or ti.task_id, key=key, map_indexes=index)
     except Exception as error:  # noqa: BLE001 - Airflow may have gone away by the time that it calls back
         logger.debug("No XCom %s: %s", key, error)
         return None
@@ -163,7 +167,7 @@ def _facts(
     ti: Any = context.get("ti")
     page = str(getattr(ti, "log_url", "") or "")
     reports = list(dict.fromkeys(judgement.report for judgement in judgements if judgement.report))
-    tab = None if of_dag or not reports else _pull(context, "_link_ReportLink")
+    tab = _pull(context, "_link_ReportLink") if reports and not of_dag else None
     for report in reports:
         yield "Report" if len(reports) == 1 else f"Report {reports.index(report) + 1}", redact(report)
     if tab and page:

@@ -20,6 +20,7 @@ from tests.operators.home import environment, python
 OF_DAGS = {
     "feature-history": {"extract": {"ingest_users", "ingest_activity"}, "merge": {"extract"}},
     "ingestion-databases": {"ingest": set(), "validate": {"ingest"}},
+    "observability": {"validate": {"ingest_users"}},
     "spark": {"extract": {"ingest_users", "ingest_activity"}},
     "validation-outcomes": {"validate": {"ingest_users", "ingest_activity"}, "extract": {"validate"}},
 }

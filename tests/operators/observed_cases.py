@@ -33,10 +33,7 @@ RULES = {
         "sensitive": ["mail"],
         "categorical_constraints": {"status": {"values": ["active", "inactive", "pending"], "severity": "WARNING"}},
     },
-    "kept": {
-        "required_columns": {"columns": ["mail"], "on_failure": "quarantine"},
-        "sensitive": ["mail"],
-    },
+    "kept": {"required_columns": ["mail"], "on_failure": "quarantine", "sensitive": ["mail"]},
 }
 
 

@@ -7,6 +7,9 @@ workers do; only the API server is called without a network.
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 from typing import TYPE_CHECKING
 
 from airflow.executors.base_executor import BaseExecutor
@@ -19,13 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SupervisedExecutor"]
 
+PR_SET_PDEATHSIG = 1
+
 
 class SupervisedExecutor(BaseExecutor):
     """Runs one task after the other."""
 
     def start(self) -> None:
-        """Import once what every task's process would import by itself: they are forks of this one."""
+        """Import once what every task's process would import by itself: they are forks of this one, and end with it."""
         import great_expectations  # noqa: F401
+
+        libc = ctypes.CDLL(None)
+        os.register_at_fork(after_in_child=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
 
     def _process_workloads(self, workload_items: Sequence[ExecuteTask]) -> None:
         for workload in workload_items:

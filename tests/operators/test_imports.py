@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HEAVY = {"boto3", "duckdb", "feast", "great_expectations", "ibis", "pandas", "pyarrow"}
 OPERATORS = ["assets", "base", "extract", "feast_apply", "feast_base", "feast_push", "ingest", "job", "materialize", "pipelines",
-             "stopping", "training_set", "validate", "waiting"]  # fmt: skip
+             "stopping", "telemetry", "training_set", "validate", "waiting"]  # fmt: skip
 STAGES = ["artifacts", "config", "engines", "errors", "feature_extraction", "feature_store", "ingestion",
           "observability", "reporting", "run", "validation"]  # fmt: skip
 
@@ -37,6 +37,7 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_the_operators_bring_nothing_heavy(baseline: set[str], tmp_path: Path) -> None:
     modules = "\n".join(f"import airflow_provider_mlpipe.operators.{name}" for name in OPERATORS)
     more = "from airflow_provider_mlpipe.decorators import *\nfrom airflow_provider_mlpipe.sensors import *\nfrom airflow_provider_mlpipe.triggers import *\nimport airflow_provider_mlpipe.hooks.feast"
+    more += "\nfrom airflow_provider_mlpipe.lineage import *\nfrom airflow_provider_mlpipe.notifications import *"
     code = f"from airflow_provider_mlpipe.operators import *\n{modules}\n{more}"
 
     assert loaded(code, tmp_path) & HEAVY == baseline

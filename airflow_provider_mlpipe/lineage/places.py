@@ -89,9 +89,8 @@ def source_places(model: Any, connection: Connection | None) -> tuple[Place, ...
         servers = (connection.kafka.get("bootstrap.servers") if connection else None) or model.bootstrap_servers or ""
         first = str(servers).partition(",")[0]
         return tuple(Place(f"kafka://{first}", topic) for topic in model.topic)
-    # What a function returns has no address but the function's.
-    name = getattr(model, "resource", None) or getattr(model, "function", None)
-    return (Place(kind, str(name)),) if name else ()
+    # A dlt resource has no address but its own name; a function of the Dag is the task itself.
+    return (Place(kind, model.resource),) if kind == "dlt" else ()
 
 
 def _endpoint(url: str) -> Place:

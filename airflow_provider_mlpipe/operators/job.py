@@ -85,9 +85,11 @@ class Job:
 
     def _gathered(self, uris: Iterable[str | None]) -> Artifact:
         """Return what mapped tasks published, as one; those that were skipped returned nothing."""
+        from airflow_provider_mlpipe.artifacts import Artifact
         from airflow_provider_mlpipe.ingestion import gather
 
-        return gather([self.open(uri) for uri in uris if uri is not None], root=self.root, run=self.run)
+        parts = [Artifact.open(str(uri), self.options) for uri in uris if uri is not None]
+        return self._read(gather(parts, root=self.root, run=self.run))
 
     def push(self, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Push a small value to XCom under a key of its own."""

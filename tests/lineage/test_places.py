@@ -96,6 +96,10 @@ def test_of_a_query_every_table_is_an_input() -> None:
     assert SECRET not in str(found)
 
 
+def test_a_dlt_resource_is_named_by_itself() -> None:
+    assert places(type="dlt", resource="shop.sources:orders") == [("dlt", "shop.sources:orders")]
+
+
 def test_files_are_named_by_what_does_not_change() -> None:
     assert places(type="file", path="s3://lake/exports/{end:%Y/%m/%d}/*.csv") == [("s3://lake", "exports")]
 

@@ -85,12 +85,22 @@ def test_alone_it_writes_to_the_log(seen: Observed) -> None:
     assert "[PASSED] rejected.people" in seen.runs["rejected"].log
 
 
-def test_a_dag_can_tell_of_its_run(seen: Observed) -> None:
-    assert len(mails(seen, "dag", "[FAILED] rejected")) == 1
+def test_a_dag_tells_of_its_run_from_the_dag_processor_with_what_its_validations_found(seen: Observed) -> None:
+    """There is no exception there: the verdict beside the data says what failed."""
+    (text,) = mails(seen, "dag", "[FAILED] rejected: people: 2 rules of severity ERROR failed")
+
+    assert "people: 266 rows, 2 errors, 1 warning" in text
+    assert "No two rows have the same `person`. 4 of 266 rows (1.5 %) share a key" in text
+    assert "airflow tasks clear rejected --only-failed" in text
+    assert "@example" not in text
+
+
+def test_a_dag_tells_in_dags_test_too(seen: Observed) -> None:
+    """With less in it: nobody can be asked for XComs there."""
     assert len(mails(seen, "dag", "[PASSED] kept")) == 1
 
 
 def test_nothing_is_asked_of_airflow_that_is_not_there(seen: Observed) -> None:
     """Airflow writes an error to the log for every XCom that does not exist."""
-    for run in seen.runs.values():
-        assert "XCom not found" not in run.log
+    for log in (seen.called_back, *(run.log for run in seen.runs.values())):
+        assert "XCom not found" not in log

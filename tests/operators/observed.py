@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from aiosmtpd.controller import Controller
 
 from airflow_provider_mlpipe import sample
-from tests.operators.home import REPOSITORY, Run, Step, new_airflow
+from tests.operators.home import REPOSITORY, Airflow, Run, Step, environment, new_airflow, python
 from tests.servers.processes import free_ports
 
 if TYPE_CHECKING:
@@ -56,7 +56,11 @@ class Post:
 
 @dataclass
 class Observed:
-    """What everybody received, and the runs that sent it, by name."""
+    """What everybody received, and the runs that sent it, by name.
+
+    Attributes:
+        called_back: the log of a process of the Dag processor that called the callbacks of ``rejected``.
+    """
 
     runs: dict[str, Run] = field(default_factory=dict)
     datagrams: list[str] = field(default_factory=list)
@@ -64,6 +68,7 @@ class Observed:
     mails: list[Message] = field(default_factory=list)
     artifacts: Path = Path()
     databases: dict[str, str] = field(default_factory=dict)
+    called_back: str = ""
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -177,7 +182,17 @@ def observed() -> Observed:
             (airflow, _examples(seen.databases)),
         ):
             seen.runs |= dict(zip(steps, given.run(*steps.values()), strict=True))
+        seen.called_back = _call_back(airflow, "rejected", seen.runs["rejected"].run_id)
     return seen
+
+
+def _call_back(airflow: Airflow, dag_id: str, run_id: str) -> str:
+    """Have the Dag processor call a Dag's callbacks, and return its log."""
+    script = str(Path(__file__).with_name("dag_processor.py"))
+    env = environment(airflow.home, PYTHONPATH=str(REPOSITORY), MLPIPE_SAMPLE_DB="sqlite://", **airflow.env)
+    done = python(script, dag_id, run_id, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def _examples(databases: dict[str, str]) -> dict[str, Step]:

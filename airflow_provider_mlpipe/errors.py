@@ -191,13 +191,17 @@ class SourceUnavailableError(Transient, SourceError):
     code = "source.unavailable"
 
     @classmethod
-    def unreachable(cls, *, source: str, location: str, problem: str) -> SourceUnavailableError:
-        """The other side did not answer as it should."""
+    def unreachable(
+        cls, *, source: str, location: str, problem: str, retry_after: float | None = None
+    ) -> SourceUnavailableError:
+        """The other side did not answer as it should; it may have said after how many seconds it will."""
+        said = {} if retry_after is None else {"retry_after": retry_after}
         return cls(
             f"source {source!r} at {redact(location)} is not available: {redact(problem)}",
             hint="Nothing was published. Check that the server is up and reachable from here; a retry starts clean.",
             source=source,
             location=redact(location),
+            **said,
         )
 
 

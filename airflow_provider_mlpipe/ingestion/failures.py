@@ -120,7 +120,9 @@ class Edge:
     def _ours(self, error: Exception, *, transient: bool) -> MlpipeError:
         problem = self._clean(_problem(error))
         if transient:
-            return SourceUnavailableError.unreachable(source=self._source, location=self._location, problem=problem)
+            return SourceUnavailableError.unreachable(
+                source=self._source, location=self._location, problem=problem, retry_after=getattr(error, "wait", None)
+            )
         hint = next(
             (hint for pattern, hint in _HINTS if pattern.search(problem)),
             "Compare what the source gives with what the configuration says of it.",

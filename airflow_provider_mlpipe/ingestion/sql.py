@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.engines.interruption import interruptible
 from airflow_provider_mlpipe.errors import SourceRejectedError
 from airflow_provider_mlpipe.ingestion.connection import location_of
 from airflow_provider_mlpipe.ingestion.conversion import ColumnType, convert, schema_of, timestamp
@@ -21,10 +23,10 @@ from airflow_provider_mlpipe.ingestion.sqltypes import arrow_type
 from airflow_provider_mlpipe.ingestion.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from sqlalchemy import Connection, CursorResult, Engine
+    from sqlalchemy import Connection, CursorResult, Dialect, Engine
 
     from airflow_provider_mlpipe.ingestion.detection import Frame
 
@@ -56,7 +58,7 @@ class SqlReader(DatabaseReader):
         """
         with self._connected() as connection:
             self._check_cursor(connection)
-            key = connection.dialect.identifier_preparer.quote_identifier(self.window.column).replace(":", r"\:")
+            key = _quoting(connection.dialect)(self.window.column).replace(":", r"\:")
             some = f"DISTINCT {key}" if connection.dialect.name == "sqlite" else f"max({key})"
             with closing(self._execute(connection, some)) as result:
                 return max(self._inside(value for (value,) in result), default=None)
@@ -89,7 +91,8 @@ class SqlReader(DatabaseReader):
                 for statement in _BEGIN.get(engine.dialect.name, ()):
                     connection.exec_driver_sql(statement)
                     connection.commit()
-                yield connection
+                with interruptible(partial(_call_off, connection.connection.driver_connection)):
+                    yield connection
         finally:
             engine.dispose()
 
@@ -162,7 +165,7 @@ class SqlReader(DatabaseReader):
         from sqlalchemy import text
 
         request = self._request
-        quoted = connection.dialect.identifier_preparer.quote_identifier
+        quoted = _quoting(connection.dialect)
         parameters = dict(request.model.parameters)
         if request.model.table is not None:
             schema, name = request.table
@@ -181,7 +184,7 @@ class SqlReader(DatabaseReader):
         streaming = connection.execution_options(stream_results=True, max_row_buffer=request.model.batch_size)
         return streaming.execute(statement, parameters | bounds)
 
-    def _window(self, quoted: Any, dialect: str) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 - a bound method
+    def _window(self, quoted: Callable[[str], str], dialect: str) -> tuple[str, dict[str, Any]]:
         """Return a condition that leaves out rows outside the window, and its values.
 
         The exact cut is made on converted values. SQLite keeps times as text in more than one spelling: there only
@@ -209,6 +212,25 @@ class SqlReader(DatabaseReader):
     def _frames(self, result: CursorResult[Any], names: list[str]) -> Iterator[Frame]:
         # Not result.cursor: SQLAlchemy has taken the first rows from it already when it is a server-side one.
         return frames_of(result.fetchmany, names, self._request.model.batch_size)
+
+
+def _quoting(dialect: Dialect) -> Callable[[str], str]:
+    """Return what puts a name into quotes, spelled as the database stores it.
+
+    To SQLAlchemy a name that Oracle or Firebird stores in upper case, since nobody quoted it, is one in lower case.
+    """
+    quote = dialect.identifier_preparer.quote_identifier
+    if not dialect.requires_name_normalize:
+        return quote
+    return lambda name: quote(str(dialect.denormalize_name(name)))
+
+
+def _call_off(driver: Any) -> None:  # noqa: ANN401 - a connection of any driver
+    """Stop what a driver waits for in C code: sqlite3 has `interrupt` for that, psycopg and others have `cancel`."""
+    for name in ("interrupt", "cancel"):
+        if callable(stop := getattr(driver, name, None)):
+            stop()
+            return
 
 
 def _keep_texts(connection: Connection) -> None:

@@ -13,6 +13,7 @@ from airflow_provider_mlpipe.errors import MlpipeError, Terminal
 from airflow_provider_mlpipe.lineage import OpenLineageMixin
 from airflow_provider_mlpipe.links.report import ArtifactLink
 from airflow_provider_mlpipe.operators.job import Job, as_of_of, run_of
+from airflow_provider_mlpipe.operators.retrying import retry_policy
 from airflow_provider_mlpipe.operators.stopping import stop, stoppable
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class MlpipeOperator(BaseOperator):
         **kwargs: Any,  # noqa: ANN401 - BaseOperator's own arguments
     ) -> None:
         super().__init__(**kwargs)
+        if getattr(self, "retry_policy", self) is None:  # Airflow 3.3 has policies, and the author gave none
+            self.retry_policy = retry_policy()
         self.as_of = as_of
         self.artifact_root = artifact_root
         self.artifact_conn_id = artifact_conn_id

@@ -59,5 +59,5 @@ def test_the_options_of_the_page_are_those_that_are_known() -> None:
     from airflow_provider_mlpipe.ingestion.mysql import session
 
     said = set(re.findall(r"`((?:ssl_|unix_)\w+)`", section("MySQL and MariaDB")))
-    assert len(said) == 7
+    assert len(said) == 8
     assert said <= session.known_options()

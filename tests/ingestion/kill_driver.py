@@ -86,8 +86,9 @@ def watched(request: dict[str, Any]) -> dict[str, Any]:
     seconds = request["seconds"]
     if seconds is not None and not select.select([handle], [], [], seconds)[0]:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
-    with os.fdopen(reading) as file:
-        said = json.loads(file.read() or "{}")
+    said: dict[str, Any] = {}
+    with os.fdopen(reading) as file, contextlib.suppress(json.JSONDecodeError):  # killed while it reported
+        said = json.loads(file.read())
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.close(handle)
     for name in said.pop("modules", ()):

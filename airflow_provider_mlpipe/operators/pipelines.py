@@ -63,7 +63,8 @@ def pipeline(  # noqa: PLR0913 - all but two have a default, and come by name
         feature_set: the set's name in `features`.
         inputs: by role, a source's name in `ingestion`, ingested and then validated by the rules of that name; or a
             mapping with arguments of `SourceIngestOperator` (``{"source": "user_data", "conn_id": "tracker"}``), whose
-            ``rules`` names other rules; or the output of a task that published an artifact, which is taken as it is.
+            ``rules`` names other rules, and ``related`` the roles that these refer to, by the names that they give
+            them (``{"user_data": "users"}``); or a task that published an artifact, or its output, taken as it is.
             ``{**other.inputs, ...}`` shares what another pipeline of the Dag has ingested and validated.
         ingestion: the ingestion YAML file, or a mapping.
         validation: the validation YAML file, or a mapping; None for no validation, after which the features are refused
@@ -100,14 +101,20 @@ class _Chain:
         self, group: Pipeline, feature_set: str, configs: Mapping[str, ConfigLike | None], common: Mapping[str, Any]
     ) -> None:
         self._group, self._set, self._configs, self._common = group, feature_set, configs, common
-        self._before = [task for task in group.dag.tasks if isinstance(task, StageOperator)]
+        self._made: dict[str, XComArg] = {}
 
     def input(self, role: str, given: Given, validate: Mapping[str, Any]) -> XComArg:
         """Return the artifact of a role, ingested and validated if it is not there yet."""
-        if isinstance(given, XComArg):
-            return given
-        arguments = {"source": given} if isinstance(given, str) else dict(given) if isinstance(given, Mapping) else {}
+        given = getattr(given, "output", given)  # of a task
+        self._made[role] = given if isinstance(given, XComArg) else self._valid(role, given, validate)
+        return self._made[role]
+
+    def _valid(self, role: str, given: str | Mapping[str, Any], validate: Mapping[str, Any]) -> XComArg:
+        arguments: dict[str, Any] = {}
+        if isinstance(given, (str, Mapping)):
+            arguments = {"source": given} if isinstance(given, str) else dict(given)
         rules = arguments.pop("rules", arguments.get("dataset") or arguments.get("source"))
+        related = {name: self._role(role, other) for name, other in arguments.pop("related", {}).items()}
         if not arguments.get("source"):
             raise self._wrong(
                 f"inputs[{role!r}]",
@@ -122,9 +129,24 @@ class _Chain:
         checked = ValidateOperator(
             task_id=f"validate_{role}",
             artifact=ingested.output,
-            **{"config": self._configs["validation"], "dataset": rules, **self._common, **validate},
+            **{
+                "config": self._configs["validation"],
+                "dataset": rules,
+                "related": related or None,
+                **self._common,
+                **validate,
+            },
         )
         return checked.output
+
+    def _role(self, role: str, other: str) -> XComArg:
+        """Return what the rules of `role` refer to."""
+        if other not in self._made:
+            raise self._wrong(
+                f"inputs[{role!r}]", f"related names {other!r}, which is no role, or one that stands after it",
+                "Write the role that others refer to first.",
+            )  # fmt: skip
+        return self._made[other]
 
     def extract(self, inputs: Mapping[str, XComArg], more: Mapping[str, Any]) -> XComArg:
         """Return the features."""
@@ -151,7 +173,9 @@ class _Chain:
 
     def _refuse_twin(self, task: StageOperator, dataset: str) -> None:
         """Refuse a task that writes where another one of the Dag writes in the same run."""
-        for other in self._before:
+        for other in self._group.dag.tasks:
+            if other is task or not isinstance(other, StageOperator):
+                continue
             name = (
                 getattr(other, "dataset", None) or getattr(other, "source", None) or getattr(other, "feature_set", None)
             )

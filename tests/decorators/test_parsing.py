@@ -155,6 +155,23 @@ def test_inputs_are_sources_arguments_or_artifacts() -> None:
     assert made.inputs["activity"] is activity
 
 
+def test_rules_refer_to_other_roles_by_the_names_that_they_give_them() -> None:
+    activity = {"source": "activity_data", "related": {"user_data": "users"}}
+    with DAG("d", schedule=None) as dag:
+        crew = SourceIngestOperator(task_id="crew", source="crew", config={})
+        pipeline("user_features", {"users": crew, "activity": activity})  # a task stands for its output
+
+        assert set(dag.get_task("user_features.validate_activity").related) == {"user_data"}
+        assert after(dag)["user_features.validate_activity"] == {"user_features.ingest_activity", "crew"}
+        with pytest.raises(ConfigError, match="related names 'users', which is no role, or one that stands after it"):
+            pipeline("more", {"activity": {**activity, "dataset": "again"}, "users": crew})
+
+
+def test_two_roles_of_one_pipeline_need_two_sources() -> None:
+    with DAG("d", schedule=None), pytest.raises(ConfigError, match="ingest_users writes 'user_data' in the same run"):
+        pipeline("user_features", {"users": "user_data", "activity": "user_data"})
+
+
 def test_without_validation_the_raw_artifact_goes_on() -> None:
     with DAG("d", schedule=None) as dag:
         pipeline("user_features", ROLES, validation=None, online={"store": {"project": "p"}})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.config import ConfigLike, Configured, Source
     from airflow_provider_mlpipe.ingestion.arrival import Visit
 
-__all__ = ["Errand", "configured_source"]
+__all__ = ["Errand", "configured_source", "plain"]
 
 WATCHER = Run(dag_id="watcher", task_id="watcher", run_id="watcher")
 """Who looks when no run does. No artifact is ever published by it."""
@@ -52,11 +52,11 @@ class Errand:
             "config": _only(self.config, self.source),
             "conn_id": self.conn_id,
             "dataset": self.dataset,
-            "parameters": _plain(self.parameters),
+            "parameters": plain(self.parameters),
             "artifact_root": self.artifact_root,
             "artifact_conn_id": self.artifact_conn_id,
             "as_of": self.as_of,
-            "run": _plain(self.run),
+            "run": plain(self.run),
         }
 
     def configured(self) -> Configured[Source]:
@@ -137,7 +137,7 @@ def _only(config: ConfigLike, source: str) -> Any:  # noqa: ANN401 - any JSON va
     sources = config.get("sources")
     if isinstance(sources, Mapping) and source in sources and "type" not in config:
         config = {"sources": {source: sources[source]}}
-    return _plain(config)
+    return plain(config)
 
 
 def _run(said: Mapping[str, Any]) -> Run:
@@ -145,10 +145,10 @@ def _run(said: Mapping[str, Any]) -> Run:
     return Run(**{**said, "interval": None if interval is None else Interval(start=interval[0], end=interval[1])})
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Return mappings and sequences of whatever kind as dicts and lists, which is what Airflow stores."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(below) for key, below in value.items()}
+        return {str(key): plain(below) for key, below in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(below) for below in value]
+        return [plain(below) for below in value]
     return value

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.run import instant
+from airflow_provider_mlpipe.triggers.errand import plain
 from airflow_provider_mlpipe.triggers.polling import PollingTrigger
 from airflow_provider_mlpipe.triggers.secrets import literal_secrets, refused
 
@@ -71,8 +73,8 @@ class FeatureFreshnessTrigger(PollingTrigger):
             ConfigError: there is a secret among them.
         """
         names = ("view", "max_age", "as_of", "place", "feast_conn_id", "artifact_root", "artifact_conn_id")
-        config = self.config if self.config is None or isinstance(self.config, dict) else str(self.config)
-        arguments = {name: getattr(self, name) for name in names} | {"config": config, "store": self.store}
+        config = str(self.config) if isinstance(self.config, Path) else plain(self.config)
+        arguments = {name: getattr(self, name) for name in names} | {"config": config, "store": plain(self.store)}
         if places := literal_secrets({name: arguments[name] for name in ("config", "store", "artifact_root")}):
             raise refused(f"view {self.view!r}", places)
         return f"{type(self).__module__}.{type(self).__qualname__}", {**arguments, **self.polling()}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["literal_secrets", "refused"]
 
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_]\w*(?::-(?P<default>[^}]*))?\}")
+_SCHEME = re.compile(r"(Bearer|Basic|Token|ApiKey|Digest) ?", re.IGNORECASE)
 _SECRET = re.compile(
     r"passw|passphrase|pwd|secret|token|credential|signature|(api|access|private|account)[_.-]?key"
     r"|^(key|sig|auth|authorization|cookie)$", re.IGNORECASE
@@ -59,6 +60,8 @@ def _found(value: Any, path: str) -> Iterator[str]:  # noqa: ANN401
             yield from _found(below, f"{path}.{position}")
     elif isinstance(value, str):
         text = _PLACEHOLDER.sub(lambda match: match["default"] or "", value)
+        if text != value and _SCHEME.fullmatch(text):  # of "Bearer ${TOKEN}"
+            return
         if text and _is_secret(path, text):
             yield path
 

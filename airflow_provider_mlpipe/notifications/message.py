@@ -40,15 +40,22 @@ class Judgement:
     rules: Sequence[Mapping[str, Any]] = ()
     report: str = ""
 
-    def lines(self, *, samples: bool) -> Iterator[str]:
-        """Yield the counts, then rule by rule what failed, up to three lines each."""
+    def lines(self, *, samples: bool, passed: bool) -> Iterator[str]:
+        """Yield the counts, then rule by rule what failed, up to three lines each.
+
+        Args:
+            samples: whether values may be told.
+            passed: whether the data went on all the same, without the rows that broke a rule of ``quarantine``.
+        """
         counted = [] if self.rows is None else [_plural(self.rows, "row")]
         counted += [
             _plural(self.counts[f"{name}s"], name) for name in ("error", "warning") if f"{name}s" in self.counts
         ]
         yield f"{self.dataset}: {', '.join(counted)}" if counted else self.dataset
         for rule in self.rules[:MAX_RULES]:
-            yield f"• {_MARKS.get(rule['severity'], rule['severity'])}: {rule['text']} {rule['found']}".rstrip()
+            taken_out = passed and rule.get("on_failure") == "quarantine"
+            mark = "quarantined" if taken_out else _MARKS.get(rule["severity"], rule["severity"])
+            yield f"• {mark}: {rule['text']} {rule['found']}".rstrip()
             if samples and rule.get("samples"):
                 shown = dict.fromkeys(map(_sample, rule["samples"]))  # masked ones may all look the same
                 yield f"   e.g. {'; '.join(list(shown)[:3])}"
@@ -129,7 +136,7 @@ class Message:
 
     def _said(self) -> Iterator[str]:
         for judgement in self.judgements:
-            yield from judgement.lines(samples=self.samples)
+            yield from judgement.lines(samples=self.samples, passed=self.state == "PASSED")
         if self.problem:
             yield self.problem
 

@@ -53,7 +53,7 @@ def _error(context: Mapping[str, Any]) -> BaseException | None:
     error = context.get("exception")
     if not isinstance(error, BaseException):
         return None if not error else RuntimeError(str(error))
-    cause = error.__cause__
+    cause = getattr(error, "error", None) or error.__cause__
     return cause if isinstance(cause, MlpipeError) else error
 
 

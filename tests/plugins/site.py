@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -91,12 +92,12 @@ class Site:
         files = folder / "files"
         files.mkdir(parents=True)
         site = cls(new_airflow(folder), files)
-        site.airflow = site.airflow.with_env(
-            AIRFLOW__CORE__DAGS_FOLDER=str(CASES),
-            MLPIPE_TEST_FILES=str(files),
-            MLPIPE_TEST_LIES=json.dumps(list(site.lies)),
-            **settings,
-        )
+        given = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(CASES),
+            "MLPIPE_TEST_FILES": str(files),
+            "MLPIPE_TEST_LIES": json.dumps(list(site.lies)),
+        }
+        site.airflow = site.airflow.with_env(**given | settings)
         write_files(files)
         return site
 
@@ -130,6 +131,11 @@ class Site:
             f"{root}/broken/{report}": 422,
             f"{root}/foreign/{report}": 422,
         }
+
+    def complaints(self) -> list[str]:
+        """Return what the API server logged above the level of information."""
+        log = (self.airflow.home / "api-server.log").read_text()
+        return [line for line in log.splitlines() if re.search(r"\[(warning|error|critical)|Traceback", line)]
 
     def lay_traps(self) -> None:
         """Put below the artifact root what the lies name: links out of it, a pipe, what is too large or is not ours."""

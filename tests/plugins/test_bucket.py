@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_mlpipe.artifacts import Storage
 from airflow_provider_mlpipe.links.addresses import page, tab
 from tests.operators.home import Step
 from tests.plugins.site import Server, Site, served
@@ -37,9 +38,9 @@ LIES = {
 def bucket() -> Iterator[Bucket]:
     """A bucket with a secret beside the artifact root."""
     with s3() as bucket:
-        client = bucket.storage("").client()
+        client = Storage(bucket.uri, bucket.options).client()
         for key in ("secret/_report.html", "secret/_validation.json", "mlpipe-beside/_validation.json"):
-            client.put_object(Bucket=bucket.name, Key=key, Body=b"what nobody may read")
+            client.put_object(Bucket=bucket.bucket, Key=key, Body=b"what nobody may read")
         yield bucket
 
 
@@ -49,7 +50,6 @@ def site(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Site:
     options = bucket.options
     site = Site.new(
         tmp_path_factory.mktemp("bucket"),
-        AIRFLOW__CORE__FERNET_KEY="",
         AIRFLOW__MLPIPE__ARTIFACT_ROOT=ROOT,
         AIRFLOW__MLPIPE__ARTIFACT_CONN_ID="lake",
         MLPIPE_TEST_LIES=json.dumps(list(LIES)),
@@ -66,9 +66,10 @@ def site(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="module")
 def viewer(site: Site) -> Iterator[Server]:
-    """The API server, as somebody sees it who may see everything."""
+    """The API server, as somebody sees it who may see everything; at the end its log has no complaint."""
     with served(site) as server:
         yield server.of("viewer")
+    assert site.complaints() == []
 
 
 def test_reports_and_artifacts_come_from_the_bucket(site: Site, viewer: Server) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from airflow_provider_mlpipe.links.addresses import page, tab
+from tests.docs.howto import page as howto
 from tests.operators.home import Step
 from tests.plugins.site import HOSTILE, SECRET, Answer, Server, Site, served
 from tests.servers.airflow_services import Api
@@ -45,9 +46,7 @@ def server(site: Site) -> Iterator[Server]:
     """Its API server; after all tests nothing in its log is a complaint but of the two broken reports."""
     with served(site, PATH) as server:
         yield server
-    log = (site.airflow.home / "api-server.log").read_text()
-    complaints = [line for line in log.splitlines() if re.search(r"\[warning|\[error|\[critical|Traceback", line)]
-    assert [line for line in complaints if "cannot be shown" not in line] == []
+    assert [line for line in site.complaints() if "cannot be shown" not in line] == []
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +218,16 @@ def test_every_link_of_every_page_leads_below_the_sub_path_and_answers(site: Sit
                 )
                 assert viewer.get(path).status in expected, path
     assert len(seen) > 20
+
+
+def test_the_addresses_of_the_guide_answer(site: Site, viewer: Server) -> None:
+    (table,) = re.findall(r"\| Address.*?\n\n", howto("airflow-ui"), re.DOTALL)
+    addresses = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    names = {"dag_id": "pages", "run_id": quote(site.runs["third"].run_id), "task_id": "several", "name": "orders"}
+
+    assert len(addresses) == 4
+    for address in addresses:
+        assert viewer.get(address.format(**names, index="-1")).status == 200, address
 
 
 def test_airflow_s_ui_is_told_where_the_tabs_and_the_buttons_lead(site: Site, viewer: Server) -> None:

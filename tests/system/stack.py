@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,12 @@ from tests.servers.airflow_services import Api, Service, ports, start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SLOW", "Ran", "Stack", "airflow_on_postgresql", "airflow_standalone"]
+__all__ = ["SERVICES", "SLOW", "Ran", "Stack", "airflow_on_postgresql", "airflow_standalone"]
 
-SLOW = 400
+SLOW = 900
 """Seconds until something counts as stuck, on a machine that is busy with other tests."""
 
+SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
 OVER = {"success", "failed"}
 DAGS = Path(__file__).with_name("dags")
 PASSWORDS = {"admin": "pw-admin", "viewer": "pw-viewer", "stranger": "pw-stranger"}
@@ -63,6 +64,16 @@ class Ran:
         return str(self.document["state"])
 
     @property
+    def dag_id(self) -> str:
+        """Its Dag."""
+        return str(self.document["dag_id"])
+
+    @property
+    def page(self) -> str:
+        """The path of its page in the plugin."""
+        return f"/mlpipe/dags/{self.dag_id}/runs/{quote(self.run_id, safe='')}"
+
+    @property
     def run_id(self) -> str:
         """Its id."""
         return str(self.document["dag_run_id"])
@@ -87,10 +98,16 @@ class Ran:
         found: dict[str, str | None] = self.api.get(f"{self.path}/taskInstances/{task}/links")["extra_links"]
         return found
 
-    def log(self, task: str, attempt: int = 1) -> str:
-        """The log of one try, as the API serves it: an event a line, as JSON."""
-        found = self.api.get(f"{self.path}/taskInstances/{task}/logs/{attempt}?full_content=true")["content"]
-        return "\n".join(line if isinstance(line, str) else json.dumps(line) for line in found)
+    def log(self, task: str, attempt: int = 1) -> list[dict[str, Any]]:
+        """The log of one try, as the API serves it: event, level, logger."""
+        found: list[dict[str, Any]] = self.api.get(
+            f"{self.path}/taskInstances/{task}/logs/{attempt}?full_content=true"
+        )["content"]
+        return found
+
+    def text(self, task: str, attempt: int = 1) -> str:
+        """The log of one try, to look for words in."""
+        return json.dumps(self.log(task, attempt), ensure_ascii=False)
 
 
 @dataclass
@@ -121,6 +138,10 @@ class Stack:
     def artifacts(self) -> Path:
         """The artifact root."""
         return self.home / "mlpipe"
+
+    def two_o_clock(self, days_ago: int) -> datetime:
+        """Return when a day ends for the daily Dags."""
+        return self.day + timedelta(hours=2) - timedelta(days=days_ago)
 
     def as_user(self, name: str) -> Api:
         """Return the API for a user."""
@@ -153,10 +174,37 @@ class Stack:
         body = {"logical_date": None if date is None else date.isoformat(), "conf": conf}
         return self._path(self.api.call("POST", f"/api/v2/dags/{dag}/dagRuns", body))
 
+    def clear(self, dag: str, run_id: str) -> None:
+        """Let a run that is over run again, whole."""
+        body = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+        self.api.call("POST", f"/api/v2/dags/{dag}/clearTaskInstances", body)
+
     def runs(self, dag: str, query: str = "") -> list[str]:
         """Return the paths of a Dag's runs, the oldest first."""
         found = self.api.get(f"/api/v2/dags/{dag}/dagRuns?limit=100&order_by=run_after&{query}")["dag_runs"]
         return [self._path(run) for run in found]
+
+    def newest(self, dag: str) -> datetime:
+        """Return the end of the newest interval that the scheduler has run."""
+        ends = [self.api.get(run)["data_interval_end"] for run in self.runs(dag, "run_type=scheduled&state=success")]
+        return max(map(datetime.fromisoformat, ends), default=datetime.min.replace(tzinfo=UTC))
+
+    def events(self, asset: str) -> list[dict[str, Any]]:
+        """Return the events of an asset, the oldest first."""
+        found: list[dict[str, Any]] = self.api.get(
+            f"/api/v2/assets/events?asset_id={self._asset(asset)}&order_by=timestamp"
+        )["asset_events"]
+        return found
+
+    def watermark(self) -> datetime:
+        """Return until when the incremental source was read, as its asset's state says."""
+        [entry] = self.api.get(f"/api/v2/assets/{self._asset('system_news')}/state-store")["asset_state_store"]
+        assert entry["key"] == "mlpipe_watermark/news"
+        return datetime.fromisoformat(entry["value"])
+
+    def _asset(self, name: str) -> int:
+        [found] = self.api.get(f"/api/v2/assets?name_pattern={name}")["assets"]
+        return int(found["id"])
 
     def over(self, run: str) -> Ran:
         """Wait until a run is over."""
@@ -168,8 +216,13 @@ class Stack:
 
 
 @contextmanager
-def airflow_on_postgresql(folder: Path) -> Iterator[Stack]:
-    """Start the four services on PostgreSQL, with LocalExecutor, and the example Dag with those of these tests."""
+def airflow_on_postgresql(folder: Path, **settings: str) -> Iterator[Stack]:
+    """Start the four services on PostgreSQL, with LocalExecutor, and the example Dag with those of these tests.
+
+    Args:
+        folder: an empty one, for everything.
+        settings: added to the environment.
+    """
     with servers.postgres_server() as database:
         database.psql("CREATE DATABASE airflow")
         stack = _laid_out(
@@ -179,16 +232,19 @@ def airflow_on_postgresql(folder: Path) -> Iterator[Stack]:
                 "/postgres", "/airflow"
             ),
             AIRFLOW__CORE__AUTH_MANAGER="tests.system.fence.Fence",
+            SYSTEM_DATABASE=database.uri,
+            **settings,
         )
         migrated = stack.command("db", "migrate")
         assert migrated.returncode == 0, migrated.stdout + migrated.stderr
         services = [
             Service(
-                name, [sys.executable, "-m", "airflow", name], stack.environment, stack.home,
-                stack.home / f"{name}.log", *([lambda: stack.anybody.answers("/api/v2/version")] if ready else []),
+                name, [sys.executable, "-m", "airflow", name], stack.environment, stack.home, stack.home / f"{name}.log"
             )
-            for name, ready in {"api-server": True, "scheduler": False, "dag-processor": False, "triggerer": False}.items()
+            for name in SERVICES
         ]  # fmt: skip
+        # Tasks ask the API server for their work, so it comes first.
+        services[0] = replace(services[0], ready=lambda: stack.anybody.answers("/api/v2/version"))
         with start(services):
             yield _ready(stack)
 
@@ -200,8 +256,8 @@ def airflow_standalone(folder: Path) -> Iterator[tuple[Stack, subprocess.Popen[b
     log = stack.home / "standalone.log"
     command = [sys.executable, "-m", "airflow", "standalone"]
     with servers.process(
-        command, lambda: stack.anybody.answers("/api/v2/version"), stop=signal.SIGINT, output=log,
-        env=stack.environment, cwd=stack.home, start_new_session=True,
+        command, lambda: stack.anybody.answers("/api/v2/version"), stop=signal.SIGINT, patience=SLOW,
+        output=log, env=stack.environment, cwd=stack.home, start_new_session=True,
     ) as process:  # fmt: skip
         yield _ready(stack), process
 
@@ -225,11 +281,14 @@ def _laid_out(folder: Path, **settings: str) -> Stack:
             PYTHONPATH=str(REPOSITORY),  # for the fence
             AIRFLOW__CORE__FERNET_KEY=Fernet.generate_key().decode(),
             AIRFLOW__API__SECRET_KEY=Fernet.generate_key().decode(),
-            AIRFLOW__API_AUTH__JWT_SECRET=Fernet.generate_key().decode(),
+            # Long enough that nobody warns of it.
+            AIRFLOW__API_AUTH__JWT_SECRET=Fernet.generate_key().decode() * 2,
             AIRFLOW__API__BASE_URL=address,
             AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="admin:admin,viewer:viewer,stranger:user",
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(home / "passwords.json"),
+            AIRFLOW__LOGGING__JSON_LOGS="True",
+            SYSTEM_DAY=f"{today:%Y-%m-%d}",
             MLPIPE_SAMPLE_DB=f"sqlite:///{data.database}",
             **QUICK,
             **listening,

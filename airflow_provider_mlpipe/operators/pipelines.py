@@ -17,8 +17,6 @@ from airflow_provider_mlpipe.operators.validate import ValidateOperator
 if TYPE_CHECKING:
     from airflow_provider_mlpipe.config import ConfigLike
 
-    Given = str | XComArg | Mapping[str, Any]
-
 __all__ = ["Pipeline", "pipeline"]
 
 
@@ -38,7 +36,7 @@ class Pipeline(TaskGroup):
 
 def pipeline(  # noqa: PLR0913 - all but two have a default, and come by name
     feature_set: str,
-    inputs: Mapping[str, Given],
+    inputs: Mapping[str, str | XComArg | Mapping[str, Any]],
     *,
     ingestion: ConfigLike = "ingestion_config.yaml",
     validation: ConfigLike | None = "validation_config.yaml",
@@ -103,7 +101,7 @@ class _Chain:
         self._group, self._set, self._configs, self._common = group, feature_set, configs, common
         self._made: dict[str, XComArg] = {}
 
-    def input(self, role: str, given: Given, validate: Mapping[str, Any]) -> XComArg:
+    def input(self, role: str, given: str | XComArg | Mapping[str, Any], validate: Mapping[str, Any]) -> XComArg:
         """Return the artifact of a role, ingested and validated if it is not there yet."""
         given = getattr(given, "output", given)  # of a task
         self._made[role] = given if isinstance(given, XComArg) else self._valid(role, given, validate)

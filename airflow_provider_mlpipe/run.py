@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -94,7 +95,8 @@ class Interval:
 class Run:
     """Who computes: recorded in manifests, and the source of an artifact's place and attempt name.
 
-    Outside Airflow the defaults stand. `interval` is None when nothing bounds the run in time.
+    Outside Airflow the defaults stand. `interval` is None when nothing bounds the run in time. `partition_key` is what
+    a partitioned Dag (Airflow 3.3) calls the part of the data that the run is about.
     """
 
     dag_id: str = "local"
@@ -103,12 +105,15 @@ class Run:
     map_index: int = -1
     try_number: int = 1
     interval: Interval | None = None
+    partition_key: str = ""
 
     @property
     def partition(self) -> str:
         """The folder that this run's artifacts go to: the same for every try, clear and backfill of one interval."""
         if self.interval is not None and not self.interval.empty:
             name = self.interval.partition
+        elif self.partition_key:
+            name = "key-" + _plain(self.partition_key)
         else:
             name = "run-" + re.sub(r"[^\w.\-+]", "_", self.run_id)
         return name if self.map_index < 0 else f"{name}-m{self.map_index:04d}"
@@ -124,4 +129,17 @@ class Run:
             "interval": None
             if self.interval is None
             else [self.interval.start.isoformat(), self.interval.end.isoformat()],
-        }
+        } | ({"partition_key": self.partition_key} if self.partition_key else {})
+
+
+def _plain(key: str) -> str:
+    """Return a key as part of a folder's name; one that has to be spelled differently gets a digest of itself.
+
+    >>> _plain("2026-01-13T00:00:00"), _plain("eu"), _plain("eu/7")
+    ('2026-01-13T000000', 'eu', 'eu_7-dad3f9b9')
+    """
+    if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", key):
+        return key.replace(":", "")
+    plain = re.sub(r"[^\w.\-+]", "_", key, flags=re.ASCII)
+    digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+    return plain if plain == key else f"{plain[:80]}-{digest}"

@@ -24,7 +24,21 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.config import ConfigLike
 
-__all__ = ["MlpipeOperator", "StageOperator", "airflow_failures"]
+__all__ = ["MlpipeOperator", "StageOperator", "TaskFailed", "airflow_failures"]
+
+log = logging.getLogger(__name__)
+
+
+class TaskFailed(AirflowFailException):
+    """A retry would change nothing.
+
+    Attributes:
+        error: what happened.
+    """
+
+    def __init__(self, error: MlpipeError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class MlpipeOperator(BaseOperator):
@@ -99,7 +113,7 @@ class StageOperator(OpenLineageMixin, MlpipeOperator):
         """Run the stage and return the artifact's URI (of several, by name), which Airflow keeps as ``return_value``.
 
         Raises:
-            AirflowFailException: a retry would change nothing; the cause is chained.
+            TaskFailed: a retry would change nothing.
             MlpipeError: a retry may help, so the task's retries apply.
         """
         return self.perform(context)
@@ -138,10 +152,15 @@ def _quieten() -> None:
 
 @contextmanager
 def airflow_failures() -> Iterator[None]:
-    """Fail the task at once for an error that a retry cannot mend; let any other through, so that retries apply."""
+    """Fail the task at once for an error that a retry cannot mend; let any other through, so that retries apply.
+
+    Our errors say all there is to say, so the task's log shows them once and without what led to them; at level DEBUG
+    it shows that, too.
+    """
     try:
         yield
     except MlpipeError as error:
+        log.debug("What led to the failure", exc_info=True)
         if isinstance(error, Terminal):
-            raise AirflowFailException(str(error)) from error
-        raise
+            raise TaskFailed(error) from None
+        raise error from None

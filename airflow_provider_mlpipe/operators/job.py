@@ -118,15 +118,16 @@ def run_of(context: Context) -> Run:
         map_index=-1 if ti.map_index is None else ti.map_index,
         try_number=ti.try_number,
         interval=Interval(start=start, end=end) if start and end else None,
+        partition_key=str(context.get("partition_key") or ""),
     )
 
 
 def as_of_of(context: Context, run: Run, given: str | datetime | None) -> datetime:
     """Return the moment that the run is about.
 
-    That is `given`, else the end of the data interval. A run without an interval, or with one of no length (what
-    Airflow 3 makes of a bare cron string such as ``@daily``), is about its logical date, or, triggered without one,
-    about the moment it was triggered for; this is said in the log.
+    That is `given`, else the end of the data interval, else the date of the run's partition. A run without all that, or
+    with an interval of no length (what Airflow 3 makes of a bare cron string such as ``@daily``), is about its logical
+    date, or, triggered without one, about the moment it was triggered for; this is said in the log.
 
     Raises:
         ConfigError: `given` is not a time.
@@ -135,6 +136,10 @@ def as_of_of(context: Context, run: Run, given: str | datetime | None) -> dateti
         return instant(given)
     if run.interval is not None and not run.interval.empty:
         return run.interval.end
+    partition_date: Any = context.get("partition_date")
+    if partition_date:
+        log.info("This run is about partition %s (as_of=%s).", run.partition_key, instant(partition_date).isoformat())
+        return instant(partition_date)
     logical_date = context.get("logical_date")
     moment = instant(logical_date or context["dag_run"].run_after)
     log.info(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from traceback import format_exception
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,6 +58,30 @@ def test_the_moment_is_the_end_of_the_interval(caplog: pytest.LogCaptureFixture)
     assert not caplog.records
 
 
+def test_a_partition_has_its_place_and_its_moment(caplog: pytest.LogCaptureFixture) -> None:
+    """Airflow 3.3: a run of a partitioned Dag has no interval, and a backfill of it another `run_after`."""
+    given = context(partition_key="2026-01-14T02:00:00", partition_date=pendulum.datetime(2026, 1, 14, 2))
+
+    with caplog.at_level(logging.INFO):
+        assert as_of_of(given, run_of(given), None) == TWO
+    assert run_of(given).partition == "key-2026-01-14T020000"
+    assert "partition 2026-01-14T02:00:00" in caplog.text
+
+
+def test_keys_that_look_alike_in_a_folders_name_are_told_apart() -> None:
+    places = {run_of(context(partition_key=key)).partition for key in ("eu/7", "eu_7", "eu:7")}
+
+    assert len(places) == 3
+    assert all(place.startswith("key-eu_7") for place in places)
+
+
+def test_an_interval_goes_before_a_key() -> None:
+    start, end = pendulum.datetime(2026, 1, 13, 2), pendulum.datetime(2026, 1, 14, 2)
+    given = context(data_interval_start=start, data_interval_end=end, partition_key="eu")
+
+    assert run_of(given).partition == "20260113T020000Z-20260114T020000Z"
+
+
 @pytest.mark.parametrize("text", ["2026-01-14T02:00:00Z", " 2026-01-14T03:00:00+01:00 ", TWO])
 def test_a_given_moment_wins(text: Any) -> None:
     given = context(data_interval_start=pendulum.datetime(2020, 1, 1), data_interval_end=pendulum.datetime(2020, 1, 2))
@@ -104,14 +129,15 @@ def test_a_moment_that_is_none_is_a_configuration_error() -> None:
 
 
 @pytest.mark.parametrize("error", [ConfigError("no such key", hint="look"), DataRejectedError("3 of 9 rows")])
-def test_what_no_retry_can_mend_fails_at_once_with_message_and_cause(error: MlpipeError) -> None:
+def test_what_no_retry_can_mend_fails_at_once_and_is_said_once(error: MlpipeError) -> None:
     from airflow.providers.common.compat.sdk import AirflowFailException
 
     with pytest.raises(AirflowFailException) as caught, airflow_failures():
-        raise error
+        raise error from OSError("of a driver")
 
     assert str(caught.value) == str(error)
-    assert caught.value.__cause__ is error
+    assert caught.value.error is error  # type: ignore[attr-defined] # for who tells of it
+    assert "".join(format_exception(caught.value)).count(str(error)) == 1
 
 
 @pytest.mark.parametrize(
@@ -122,8 +148,19 @@ def test_what_no_retry_can_mend_fails_at_once_with_message_and_cause(error: Mlpi
         ValueError("a bug"),
     ],
 )
-def test_what_a_retry_may_mend_goes_through_untouched(error: Exception) -> None:
+def test_what_a_retry_may_mend_goes_through(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, airflow_failures():
         raise error
 
     assert caught.value is error
+
+
+def test_what_led_to_an_error_is_told_to_who_asks(caplog: pytest.LogCaptureFixture) -> None:
+    error = SourceUnavailableError.unreachable(source="s", location="db", problem="refused")
+    cause = OSError("of a driver")
+
+    with caplog.at_level(logging.DEBUG), pytest.raises(SourceUnavailableError) as caught, airflow_failures():
+        raise error from cause
+
+    assert "of a driver" not in "".join(format_exception(caught.value))
+    assert "of a driver" in caplog.text

@@ -20,7 +20,8 @@ def arrived(facts: Mapping[str, Any], deadline: float | None = None) -> dict[str
 
 def failed(error: MlpipeError) -> dict[str, Any]:
     """Return the event of an error that ends the waiting; its texts hold no secret."""
-    return {"status": "error", "kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    said = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    return {"status": "error", **said, "retry_after": error.fields.get("retry_after")}
 
 
 def expired(seconds: float, last: MlpipeError | None) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def facts_of(event: Mapping[str, Any] | None) -> dict[str, Any]:
     if event["status"] == "timeout":
         raise AirflowSensorTimeout(event["message"])
     kind = getattr(errors, event["kind"], MlpipeError) if event["kind"] in errors.__all__ else MlpipeError
-    error: MlpipeError = kind(event["message"], hint=event["hint"])
+    error: MlpipeError = kind(event["message"], hint=event["hint"], retry_after=event.get("retry_after"))
     if isinstance(error, Terminal):
         raise AirflowFailException(str(error)) from error
     raise error

@@ -163,9 +163,8 @@ class PollingTrigger(BaseEventTrigger):
 
     async def _pause(self, last: MlpipeError | None) -> None:
         """Wait until the next look: longer if the other side asked for it, never beyond the deadline."""
-        cause = None if last is None else last.__cause__
-        least = REPAIR_SECONDS if isinstance(last, Terminal) else getattr(cause, "wait", None) or 0.0
-        seconds = max(self.poke_interval, least)
+        asked = 0.0 if last is None else last.fields.get("retry_after") or 0.0
+        seconds = max(self.poke_interval, REPAIR_SECONDS if isinstance(last, Terminal) else asked)
         if self.deadline is not None:
             seconds = min(seconds, max(self.deadline - time.time(), 0.0))
         await asyncio.sleep(seconds)

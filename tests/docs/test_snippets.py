@@ -29,7 +29,7 @@ OF_DAGS = {
 OTHERS = {"feature-history", "features", "spark", "validation", "validation-outcomes"}
 """Pages with another block: `features` has a test of its own, the others are below."""
 
-ELSEWHERE = {"dags": 4}
+ELSEWHERE = {"dags": 4, "waiting": 3}
 """Pages whose blocks a test of their own runs, and how many they have."""
 
 FOREIGN = "SparkSubmitOperator("

@@ -120,6 +120,18 @@ def test_a_missed_target_fails_a_full_run_and_only_that(tmp_path: Path) -> None:
     assert not rows(full.stdout)[0]["ok"]
 
 
+def test_memory_may_be_bounded_by_the_peers_and_a_miss_says_why(tmp_path: Path) -> None:
+    file = toy(tmp_path, ours="light", peer="heavy")
+    file.write_text(file.read_text().replace("0.9)})", '0.9)}, peak_ratio=0.01, why="it is a toy")'))
+
+    result = run(file, "--runs", "1")
+
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-2:] == [result.stdout.splitlines()[1], "toy: it is a toy"]
+    assert "MISSED" in result.stdout
+    assert run(file, "--runs", "1", "--only", "nothing of the kind").returncode == 0
+
+
 def test_sides_that_did_different_work_are_not_compared(tmp_path: Path) -> None:
     result = run(toy(tmp_path, ours="light", peer="other"), "--json", "--runs", "1")
 

@@ -12,7 +12,7 @@ from tests.operators.home import REPOSITORY, environment, python
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = {"boto3", "duckdb", "feast", "great_expectations", "ibis", "pandas", "pyarrow"}
+HEAVY = {"boto3", "duckdb", "fastapi", "feast", "great_expectations", "ibis", "pandas", "pyarrow"}
 OPERATORS = ["assets", "base", "extract", "feast_apply", "feast_base", "feast_push", "ingest", "job", "materialize", "pipelines",
              "stopping", "telemetry", "training_set", "validate", "waiting"]  # fmt: skip
 STAGES = ["artifacts", "config", "engines", "errors", "feature_extraction", "feature_store", "ingestion",
@@ -37,6 +37,7 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_the_operators_bring_nothing_heavy(baseline: set[str], tmp_path: Path) -> None:
     modules = "\n".join(f"import airflow_provider_mlpipe.operators.{name}" for name in OPERATORS)
     more = "from airflow_provider_mlpipe.decorators import *\nfrom airflow_provider_mlpipe.sensors import *\nfrom airflow_provider_mlpipe.triggers import *\nimport airflow_provider_mlpipe.hooks.feast"
+    more += "\nimport airflow_provider_mlpipe.links.report\nimport airflow_provider_mlpipe.plugins.report"
     more += "\nfrom airflow_provider_mlpipe.lineage import *\nfrom airflow_provider_mlpipe.notifications import *"
     code = f"from airflow_provider_mlpipe.operators import *\n{modules}\n{more}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import sys
 import urllib.error
 import urllib.request
@@ -190,6 +191,8 @@ def served(site: Site, path: str = "", **settings: str) -> Iterator[Server]:
         | {
             "PYTHONPATH": str(REPOSITORY),  # for the fence
             "AIRFLOW__API__BASE_URL": url,
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(64),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
             "AIRFLOW__CORE__AUTH_MANAGER": "tests.plugins.fence.Fence",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:viewer" for user in PASSWORDS),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(site.airflow.home / "passwords.json"),

@@ -1,4 +1,4 @@
-"""Airflow's simple login, but one user is kept out of one Dag."""
+"""Airflow's simple login, but one user is kept out of some Dags."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleA
 __all__ = ["Fence"]
 
 
+FENCED = {"pages", "user_feature_pipeline"}
+
+
 class Fence(SimpleAuthManager):
-    """The user `stranger` may see every Dag but `pages`."""
+    """The user `stranger` may see every Dag but these."""
 
     def is_authorized_dag(self, *, user: Any, details: Any = None, **asked: Any) -> bool:
-        """Ask the simple rules, but for that user and that Dag."""
-        kept_out = user.username == "stranger" and details is not None and details.id == "pages"
+        """Ask the simple rules, but for that user and those Dags."""
+        kept_out = user.username == "stranger" and details is not None and details.id in FENCED
         return not kept_out and super().is_authorized_dag(user=user, details=details, **asked)

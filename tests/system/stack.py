@@ -184,11 +184,6 @@ class Stack:
         found = self.api.get(f"/api/v2/dags/{dag}/dagRuns?limit=100&order_by=run_after&{query}")["dag_runs"]
         return [self._path(run) for run in found]
 
-    def newest(self, dag: str) -> datetime:
-        """Return the end of the newest interval that the scheduler has run."""
-        ends = [self.api.get(run)["data_interval_end"] for run in self.runs(dag, "run_type=scheduled&state=success")]
-        return max(map(datetime.fromisoformat, ends), default=datetime.min.replace(tzinfo=UTC))
-
     def events(self, asset: str) -> list[dict[str, Any]]:
         """Return the events of an asset, the oldest first."""
         found: list[dict[str, Any]] = self.api.get(
@@ -231,7 +226,7 @@ def airflow_on_postgresql(folder: Path, **settings: str) -> Iterator[Stack]:
             AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database.uri.replace("://", "+psycopg2://").replace(
                 "/postgres", "/airflow"
             ),
-            AIRFLOW__CORE__AUTH_MANAGER="tests.system.fence.Fence",
+            AIRFLOW__CORE__AUTH_MANAGER="tests.plugins.fence.Fence",
             SYSTEM_DATABASE=database.uri,
             **settings,
         )

@@ -95,14 +95,7 @@ with DAG("consumer", schedule=[DAY], start_date=datetime(2026, 1, 1, tzinfo=UTC)
     )
     told()
 
-# The scheduler catches up with a few days; the others are the tests'.
-with DAG(
-    "incremental",
-    schedule=DAILY["schedule"],
-    start_date=TODAY - timedelta(days=3),
-    catchup=True,
-    max_active_runs=1,
-):
+with DAG("incremental", **DAILY, max_active_runs=1):
     ingest("news", "news", as_of="{{ dag_run.conf.get('as_of') or data_interval_end }}", outlets=[NEWS])
 
 with DAG("rejected", **ON_DEMAND, default_args={"retries": 3, "retry_delay": timedelta(seconds=1)}):

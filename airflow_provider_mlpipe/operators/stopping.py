@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from airflow_provider_mlpipe.engines.interruption import signals_interrupt
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,6 +38,8 @@ def stoppable(task: BaseOperator) -> Iterator[None]:
         TaskStopped: `stop` was called meanwhile.
         AirflowTaskTimeout: the work took longer than the task's ``execution_timeout``.
     """
+    from airflow_provider_mlpipe.engines.interruption import signals_interrupt
+
     global _working  # noqa: PLW0603 - a signal's handler has no other way to know
     signals = {signal.SIGTERM, signal.SIGINT} | ({signal.SIGALRM} if task.execution_timeout else set())
     _working = True

@@ -27,6 +27,7 @@ from airflow_provider_mlpipe.errors import (
     SourceUnavailableError,
 )
 from airflow_provider_mlpipe.ingestion import database, ingest
+from airflow_provider_mlpipe.ingestion.deduplication import Deduplicator
 from airflow_provider_mlpipe.ingestion.failures import Edge, is_transient
 from airflow_provider_mlpipe.run import Run
 from tests.ingestion.support import read
@@ -196,3 +197,15 @@ def test_an_error_of_the_caller_is_not_the_sources(tmp_path: Path, root: Storage
 
     with pytest.raises(BrokenPipeError):
         read({"type": "file", "path": str(tmp_path / "t.csv")}, root, progress=broken)
+
+
+def test_rows_that_do_not_add_up_are_not_published(
+    tmp_path: Path, root: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a fault of ours: a deduplication that gives back more than it was given."""
+    (tmp_path / "t.csv").write_text("a\n1\n2\n")
+    kept = Deduplicator.kept
+    monkeypatch.setattr(Deduplicator, "kept", lambda self: [batch for batch in kept(self) for _ in range(2)])
+    with pytest.raises(SourceError, match="the rows do not add up: 2 read, 4 written, 0 failed, -2 duplicates"):
+        read({"type": "file", "path": str(tmp_path / "t.csv"), "deduplicate": {"keys": ["a"]}}, root)
+    assert not list(tmp_path.rglob("*.parquet"))

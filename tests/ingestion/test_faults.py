@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_mlpipe import config
 from airflow_provider_mlpipe.artifacts import Artifact, Storage
+from airflow_provider_mlpipe.config import ApiSource
 from airflow_provider_mlpipe.errors import ArtifactNotFoundError, PublishError, SourceUnavailableError
-from airflow_provider_mlpipe.ingestion import deduplication
+from airflow_provider_mlpipe.ingestion import Connection, deduplication
+from airflow_provider_mlpipe.ingestion.pipeline import transfer
+from airflow_provider_mlpipe.ingestion.rest.reader import ApiReader
+from airflow_provider_mlpipe.ingestion.target import ArtifactTarget
 from tests import servers
 from tests.ingestion.cells import promise
 from tests.ingestion.places import S3, Row, contents, expected, take
@@ -136,6 +141,29 @@ def test_an_endpoint_that_dies_between_two_pages(root: Storage) -> None:
         read({"type": "api", "url": f"{api.url}/", **keys}, root)
     with pytest.raises(ArtifactNotFoundError):
         Artifact.open(f"{root.uri}/things/raw/{DAY.partition}")
+
+
+def test_a_storm_of_429_loses_and_doubles_nothing(root: Storage) -> None:
+    """Two of three answers ask to come back later, whichever page that is."""
+    asked = 0
+
+    def answer(request: Request) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked % 3:
+            return Answer("<html>slow down</html>", 429, {"Retry-After": "0"})
+        page = int(request.query.get("page", "0"))
+        return {"items": [{"id": page * 10 + number} for number in range(10)], "next": page + 1 if page < 29 else None}
+
+    keys = {"data_key": "items", "next_key": "next", "next_param": "page", "max_retries": 2}
+    with json_api({"/": answer}) as api:
+        configured = config.source({"type": "api", "url": f"{api.url}/", **keys}, "things")
+        assert isinstance(configured.model, ApiSource)
+        reader = ApiReader(configured, configured.model, Connection(), run=DAY, sleep=lambda _: None)
+        artifact = transfer(configured, reader, ArtifactTarget(root=root, source=configured, run=DAY))
+    assert sorted(row["id"] for row in contents(artifact)) == list(range(300))
+    assert counts(artifact) == (300, 300, 0, 0)
+    assert artifact.manifest.metrics["retries"] == 60
 
 
 @pytest.mark.slow

@@ -121,6 +121,52 @@ def test_both_ways_give_the_exact_value(
     assert counts(artifact) == (len(wanted), len(wanted), 0, 0)
 
 
+def _wkb(kind: int, body: str) -> bytes:
+    return bytes.fromhex(f"01{kind:02x}000000{body}")
+
+
+_12 = "000000000000f03f0000000000000040"
+ENDS: list[tuple[str, str, Any]] = [
+    ("geometry", "point(1, 2)", _wkb(1, _12)),
+    ("geometry", "NULL", None),
+    ("linestring", "linestring(point(1, 2), point(1, 2))", _wkb(2, f"02000000{_12}{_12}")),
+    ("multipoint", "multipoint(point(1, 2))", _wkb(4, f"010000000101000000{_12}")),
+    ("geometrycollection", "geometrycollection(point(1, 2))", _wkb(7, f"010000000101000000{_12}")),
+    ("tinytext", "repeat('ü', 127)", "ü" * 127),
+    ("mediumtext", "'\\0\\Z\\\\\\n'", "\0\x1a\\\n"),
+    ("tinyblob", "x'00'", b"\0"),
+    ("mediumblob", "''", b""),
+    ("varchar(5) character set utf8mb4", "'🚀🚀'", "🚀🚀"),
+    ("char(5) character set ucs2", "'é日'", "é日"),
+    ("date", "'1000-01-01'", date(1000, 1, 1)),
+    ("datetime(6)", "'9999-12-31 23:59:59.999999'", datetime(9999, 12, 31, 23, 59, 59, 999999)),
+    ("timestamp(6) null", "'2038-01-01 00:00:00.999999'", datetime(2037, 12, 31, 18, 30, 0, 999999, tzinfo=UTC)),
+    ("time(6)", "'-838:59:59'", "-838:59:59.000000"),
+    ("bit(8)", "b'11111111'", 255),
+    ("decimal(65,0)", "-1", Decimal(-1)),
+    ("decimal(38,38)", "0." + "9" * 38, Decimal("0." + "9" * 38)),
+    ("bigint unsigned", "9223372036854775808", 2**63),
+    ("year", "2155", 2155),
+    ("set('a','b','c')", "7", "a,b,c"),
+    ("enum('','x')", "1", ""),
+    ("json", "NULL", None),
+    ("bool", "true", 1),
+]  # fmt: skip
+"""What lies at the ends of a type: all in one table."""
+
+
+def test_the_ends_of_every_type(mariadb: str, root: Storage, way: str) -> None:
+    declared = ", ".join(f"c{number} {kind}" for number, (kind, _, _) in enumerate(ENDS))
+    table = f"ends_{next(NUMBER)}"
+    values = ", ".join(literal for _, literal, _ in ENDS)
+    execute(
+        mariadb, f"CREATE TABLE {table} ({declared}) CHARACTER SET utf8mb4", f"INSERT INTO {table} VALUES ({values})"
+    )
+    artifact = read(database(mariadb, table=table), root)
+    assert artifact.manifest.details["driver"] == way
+    assert rows(artifact) == [{f"c{number}": wanted for number, (_, _, wanted) in enumerate(ENDS)}]
+
+
 @pytest.mark.parametrize(("declared", "value"), [
     ("date", "0000-00-00"), ("date", "2026-00-10"), ("datetime", "0000-00-00 00:00:00"),
     ("datetime", "2026-01-00 00:00:00"), ("timestamp null", "0000-00-00 00:00:00"), ("date", "0000-01-01"),

@@ -176,6 +176,60 @@ def test_adbc_leaves_no_type_to_the_drivers_taste(
     assert rows(artifact) == [{"id": 0, "v": wanted}]
 
 
+ENDS: list[tuple[str, str, Any]] = [
+    ("int[]", "'{{{1},{2}},{{NULL},{4}}}'", "[[[1],[2]],[[null],[4]]]"),
+    ("int[]", "NULL", None),
+    ("bool[]", "'{t,NULL,f}'", "[true,null,false]"),
+    ("date[]", "'{2026-01-01,infinity,0044-03-15 BC}'", '["2026-01-01","infinity","0044-03-15 BC"]'),
+    ("uuid[]", "ARRAY['00000000-0000-0000-0000-00000000000A'::uuid]", '["00000000-0000-0000-0000-00000000000a"]'),
+    ("bit(3)[]", "ARRAY[B'101']", '["101"]'),
+    ("point[]", "ARRAY[point(1,2)]", '["(1,2)"]'),
+    ("real", "'1e-45'", 1.401298464324817e-45),
+    ("double precision", "'4.9e-324'", 5e-324),
+    ("numeric(38,0)", "repeat('9', 38)::numeric", Decimal("9" * 38)),
+    ("numeric(76,0)", "repeat('9', 76)::numeric", Decimal("9" * 76)),
+    ("numeric(100,2)", "1.5", "1.50"),
+    ("numeric", "'-Infinity'", "-Infinity"),
+    ("date", "'0001-01-01'", date(1, 1, 1)),
+    ("date", "'9999-12-31'", date(9999, 12, 31)),
+    ("timestamp", "'0001-01-01'", datetime(1, 1, 1)),
+    ("timestamp", "'9999-12-31 23:59:59.999999'", datetime(9999, 12, 31, 23, 59, 59, 999999)),
+    ("timestamptz", "'0001-01-01 00:00Z'", datetime(1, 1, 1, tzinfo=UTC)),
+    ("timestamp(0)", "'2026-01-01 00:00:00.6'", datetime(2026, 1, 1, 0, 0, 1)),
+    ("time", "'23:59:59.999999'", time(23, 59, 59, 999999)),
+    ("timetz", "'10:00:00.5-03:30'", "10:00:00.5-03:30"),
+    ("interval", "'-00:00:01'", "-00:00:01"),
+    ("interval", "'1 year 2 mons 3 days 04:05:06.789'", "1 year 2 mons 3 days 04:05:06.789"),
+    ("int8range", "'(,5]'", "(,6)"),
+    ("daterange", "'[2026-01-01,)'", "[2026-01-01,)"),
+    ("tsrange", "'empty'", "empty"),
+    ("datemultirange", "'{[2026-01-01,2026-02-01)}'", "{[2026-01-01,2026-02-01)}"),
+    ("money", "'-1234567.89'", "-$1,234,567.89"),
+    ("varbit(5)", "B''", ""),
+    ("bytea", "''", b""),
+    ("bpchar", "'ab  '", "ab  "),
+    ("jsonb", """'{"n": 12345678901234567890.12}'""", '{"n": 12345678901234567890.12}'),
+    ("inet", "'::1'", "::1/128"),
+    ("cidr", "'2001:db8::/32'", "2001:db8::/32"),
+    ("xid8", "'18446744073709551615'", "18446744073709551615"),
+    ("pg_snapshot", "'10:20:10,14'", "10:20:10,14"),
+    ("jsonpath", "'$.a'", '$."a"'),
+    ("regtype", "'int4'", "integer"),
+    ("oidvector", "'1 2'", "1 2"),
+    ("tid", "'(1,2)'", "(1,2)"),
+]  # fmt: skip
+"""What lies at the ends of a type, and types that are seldom a column: all in one table."""
+
+
+def test_the_ends_of_every_type(postgres: str, root: Storage) -> None:
+    declared = ", ".join(f"c{number} {kind}" for number, (kind, _, _) in enumerate(ENDS))
+    table = f"ends_{next(NUMBER)}"
+    values = ", ".join(literal for _, literal, _ in ENDS)
+    execute(postgres, f"CREATE TABLE {table} ({declared})", f"INSERT INTO {table} VALUES ({values})")
+    [row] = rows(read({"type": "database", "connection_string": postgres, "table": table}, root))
+    assert row == {f"c{number}": wanted for number, (_, _, wanted) in enumerate(ENDS)}
+
+
 @pytest.mark.parametrize(
     ("declared", "literal", "reason"),
     [

@@ -25,7 +25,10 @@ def test_the_example_files_are_good(mlpipe):
     assert answer.document["ok"] is True
     assert [found[str(path)]["kind"] for path in files] == ["features", "ingestion", "validation"]
     names = [holding["name"] for holding in found[str(CONFIG / "ingestion_config.yaml")]["holdings"]]
-    assert names == ["user_data", "activity_data", "task_data", "task_outcomes"]
+    assert names == [
+        "user_data", "activity_data", "task_data", "task_outcomes",
+        "project_data", "team_data", "project_tasks", "project_activity", "activity_files",
+    ]  # fmt: skip
 
 
 def test_people_see_what_each_holds_and_where(mlpipe):

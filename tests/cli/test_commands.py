@@ -122,7 +122,10 @@ def test_sample_for_machines(mlpipe, tmp_path):
             ["ingest", "user_data", "--interval-start", "2026-01-01", "--interval-end", AS_OF, "--as-of", "2026-01-02"],
             "differs from --interval-end",
         ),
-        (["online", "nonsense", "u_1"], "no feature view named 'nonsense'. Known: user_profile_features."),
+        (
+            ["online", "nonsense", "u_1"],
+            "no feature view named 'nonsense'. Known: project_features, task_features, team_features, user_profile_features.",
+        ),
     ],
 )
 def test_wrong_use_exits_with_2_and_says_what_to_do(arguments, said, mlpipe, configured):

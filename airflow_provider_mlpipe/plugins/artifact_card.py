@@ -133,7 +133,8 @@ def _metric_table(metrics: Mapping[str, Any], names: Sequence[str]) -> Safe:
         for name in names
         if name in metrics and name in REGISTRY
     ]
-    return _scrolling(("metric", "value", "unit", "meaning"), rows, "What was measured", number=1) if rows else Safe()
+    head = ("metric", "value", "unit", "meaning")
+    return _scrolling(head, rows, "What was measured", number=1, class_="measured") if rows else Safe()
 
 
 def _features(manifest: Manifest) -> Safe:
@@ -214,11 +215,13 @@ def _table(head: Sequence[str], rows: Sequence[Safe], name: str, *, last: str = 
     return tag("div", _scrolling(head, rows, name, number=len(head) - 1 if last else -1), class_="card")
 
 
-def _scrolling(head: Sequence[str], rows: Sequence[Safe], name: str, *, number: int = -1) -> Safe:
+def _scrolling(
+    head: Sequence[str], rows: Sequence[Safe], name: str, *, number: int = -1, class_: str | None = None
+) -> Safe:
     cells = [
         tag("th", text, scope="col", class_="number" if place == number else None) for place, text in enumerate(head)
     ]
-    table = tag("table", tag("thead", tag("tr", *cells)), tag("tbody", *rows))
+    table = tag("table", tag("thead", tag("tr", *cells)), tag("tbody", *rows), class_=class_)
     return tag("div", table, class_="scroll", role="region", aria_label=name, tabindex=0)
 
 

@@ -10,6 +10,7 @@ from airflow_provider_mlpipe.plugins.layout import link
 from airflow_provider_mlpipe.reporting.drawings import run_bars
 from airflow_provider_mlpipe.reporting.figures import amount, moment, segments, word
 from airflow_provider_mlpipe.reporting.markup import Safe, join, tag
+from airflow_provider_mlpipe.reporting.trend import MANY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ RUNS = 30
 """So many runs are looked at."""
 
 _LINKS = 10
-_MANY = 8
 
 
 def history_section(tasks: Sequence[tuple[TaskRecord, Sequence[Past]]], *, drawn: bool = True, base: str = "") -> Safe:
@@ -38,7 +38,7 @@ def history_section(tasks: Sequence[tuple[TaskRecord, Sequence[Past]]], *, drawn
     cards = [_card(task, _known(past), titled=several, drawn=drawn, base=base) for task, past in tasks]
     shown = [card for card in cards if card]
     title = "The last runs of this Dag" if drawn else "Earlier reports of this task"
-    return join(tag("h2", title), *shown) if shown else Safe()
+    return join(tag("h2", title), tag("div", *shown, class_="histories")) if shown else Safe()
 
 
 def _known(past: Sequence[Past]) -> list[tuple[Past, Judged]]:
@@ -68,7 +68,7 @@ def _chart(runs: Sequence[tuple[Past, Judged]], said: str) -> Safe:
         for past, verdict in runs
     ]
     picture = run_bars(bars, label=f"Rows of each run, oldest first. {said}")
-    if len(runs) < _MANY:
+    if len(runs) < MANY:
         return tag("div", picture, class_="chart few")
     ends = tag("p", tag("span", _when(runs[0][0])), tag("span", _when(runs[-1][0])), class_="ends quiet small")
     return tag("div", picture, ends, class_="chart")

@@ -11,7 +11,10 @@ from airflow_provider_mlpipe.reporting.markup import Safe, join, tag
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["last_runs", "rule_trend", "small_trend"]
+__all__ = ["MANY", "last_runs", "rule_trend", "small_trend"]
+
+MANY = 8
+"""Runs that fill the width of a chart; of fewer the bars would be blocks."""
 
 _LETTERS = {"passed": "p", "failed": "f", "error": "e", "skipped": "s"}
 _WORDS = {"p": "held", "f": "failed", "e": "could not run", "s": "skipped"}
@@ -38,7 +41,8 @@ def last_runs(summary: Mapping[str, Any]) -> Safe | None:
     bars = [{"rows": run["rows"], "kind": _kind(run), "title": _title(run)} for run in every]
     ends = tag("p", tag("span", moment(every[0]["as_of"])), tag("span", "this run"), class_="ends quiet small")
     picture = run_bars(bars, label=f"Rows of each run, oldest first. {said}")
-    return tag("div", tag("p", said), tag("div", picture, ends, class_="chart"), class_="card padded")
+    chart = tag("div", picture, ends, class_="chart" if len(every) >= MANY else "chart few")
+    return tag("div", tag("p", said), chart, class_="card padded")
 
 
 def rule_trend(rule: Mapping[str, Any], summary: Mapping[str, Any]) -> Safe | str:

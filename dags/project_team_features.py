@@ -14,6 +14,7 @@ served by mapped tasks, too. Try it::
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import DAG, task
 from airflow.timetables.interval import CronDataIntervalTimetable
@@ -54,7 +55,7 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": True},
     tags=["mlpipe", "features", "mapping"],
 ) as dag:
-    valid = {}
+    valid: dict[str, Any] = {}
     for role, (source, rules) in WHOLE.items():
         raw = SourceIngestOperator(task_id=f"ingest_{role}", source=source, config="ingestion_config.yaml")
         valid[role] = ValidateOperator(

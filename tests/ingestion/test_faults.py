@@ -21,11 +21,12 @@ from airflow_provider_mlpipe.ingestion import Connection, deduplication
 from airflow_provider_mlpipe.ingestion.pipeline import transfer
 from airflow_provider_mlpipe.ingestion.rest.reader import ApiReader
 from airflow_provider_mlpipe.ingestion.target import ArtifactTarget
+from airflow_provider_mlpipe.run import Run
 from tests import servers
 from tests.ingestion.cells import promise
 from tests.ingestion.places import S3, Row, contents, expected, take
 from tests.ingestion.support import DAY, counts, read
-from tests.servers import Answer, Request, json_api
+from tests.servers import PASSWORD, Answer, Request, json_api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,11 +41,11 @@ LATEST = {"keys": ["id"], "order_by": ["at"]}
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """Mount a file system of 4 MB."""
+def small_disk(folder: Path, size: int = SIZE) -> Iterator[Path]:
+    """Mount a file system of 4 MB, or another size."""
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("only root may mount a small file system here")
@@ -126,6 +127,22 @@ def test_no_room_for_the_first_byte(tmp_path: Path) -> None:
         with pytest.raises(PublishError):
             read(source, Storage(f"{disk}/artifacts"))
         assert not list(disk.rglob("part-*"))
+
+
+@pytest.mark.slow
+def test_a_bucket_without_room(tmp_path: Path) -> None:
+    """The artifacts there: what was published stays, of what was not nothing is to be seen."""
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{n},{os.urandom(500).hex()}\n" for n in range(20_000)))
+    source = {"type": "file", "path": str(tmp_path / "t.csv")}
+    with small_disk(tmp_path / "disk", 64 * 2**20) as disk, servers.s3(folder=str(disk)) as bucket:
+        root = Storage(f"{bucket.uri}/lake", bucket.options)
+        published: list[Artifact] = []
+        with pytest.raises(PublishError, match="could not publish s3://lake/lake/things/raw/") as caught:
+            published.extend(read(source, root, Run(run_id=f"r{number}")) for number in range(10))
+        assert PASSWORD not in str(caught.value)
+        assert published
+        assert [artifact.table().num_rows for artifact in published] == [20_000] * len(published)
+        assert root.below(f"things/raw/run-r{len(published)}").names() == {}
 
 
 # ------------------------------------------------------------------ gone in the middle

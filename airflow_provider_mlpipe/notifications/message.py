@@ -40,6 +40,11 @@ class Judgement:
     rules: Sequence[Mapping[str, Any]] = ()
     report: str = ""
 
+    @property
+    def worst(self) -> str:
+        """The severity of the severest rule that failed; empty if none did."""
+        return str(self.rules[0]["severity"]) if self.rules else ""
+
     def lines(self, *, samples: bool, passed: bool) -> Iterator[str]:
         """Yield the counts, then rule by rule what failed, up to three lines each.
 
@@ -94,9 +99,9 @@ class Message:
     def reason(self) -> str:
         """Why, in a few words."""
         for judgement in self.judgements:
-            if judgement.rules and self.state != "PASSED":
-                failed = [rule for rule in judgement.rules if rule["severity"] == judgement.rules[0]["severity"]]
-                return f"{judgement.dataset}: {_plural(len(failed), 'rule')} of severity {failed[0]['severity']} failed"
+            if judgement.worst == "ERROR" and self.state != "PASSED":
+                failed = [rule for rule in judgement.rules if rule["severity"] == "ERROR"]
+                return f"{judgement.dataset}: {_plural(len(failed), 'rule')} of severity ERROR failed"
         first = self.problem.partition("\n")[0]
         return first if len(first) <= 120 else first[:119] + "…"
 

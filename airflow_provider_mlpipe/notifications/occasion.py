@@ -36,7 +36,8 @@ def message(context: Mapping[str, Any], *, samples: bool = True) -> Message:
     of_dag = "reason" in context
     error = None if of_dag else _error(context)
     judgements = tuple(_judgements(context, error, of_dag=of_dag))
-    problem = "" if isinstance(error, DataRejectedError) and judgements else _problem(error, context, of_dag=of_dag)
+    explained = any(judgement.worst == "ERROR" for judgement in judgements)
+    problem = "" if explained else _problem(error, context, of_dag=of_dag)
     state = _state(context, error, of_dag=of_dag)
     return Message(
         state=state,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mlpipe.errors import DataRejectedError, SourceUnavailableError
+from airflow_provider_mlpipe.notifications.message import Judgement, Message
 from airflow_provider_mlpipe.notifications.occasion import message
 
 START, END = datetime(2026, 1, 13, 2, tzinfo=UTC), datetime(2026, 1, 14, 2, tzinfo=UTC)
@@ -147,6 +148,16 @@ def test_a_dag_is_told_of_without_a_task() -> None:
     found = message({"dag": dag, "run_id": "manual__1", "reason": "task_failure"})
 
     assert found.text.splitlines() == ["[FAILED] daily: task_failure", "task_failure", "Run: manual__1"]
+
+
+def test_a_warning_does_not_explain_a_failure() -> None:
+    """A validation warned, and another task failed for another reason."""
+    warned = Judgement(dataset="users", rules=[rule(severity="WARNING")])
+
+    found = Message(state="FAILED", what="daily", judgements=[warned], problem="task_failure")
+
+    assert found.subject == "[FAILED] daily: task_failure"
+    assert "• warning: No two rows" in found.text
 
 
 def recorder(

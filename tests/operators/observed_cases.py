@@ -58,11 +58,10 @@ with DAG("rejected", **DAILY, on_failure_callback=MlpipeNotifier(mail("dag@examp
     )
 
 with DAG("kept", **DAILY, on_success_callback=MlpipeNotifier(mail("dag@example.com"))):
-    people = SourceIngestOperator(task_id="people", source="people", config={"sources": SOURCES})
+    people = SourceIngestOperator(task_id="people", source="people", config={"sources": SOURCES}, dataset="kept")
     ValidateOperator(
         task_id="check",
         artifact=people.output,
-        dataset="kept",
         config=RULES,
         on_success_callback=MlpipeNotifier(
             SmtpNotifier(

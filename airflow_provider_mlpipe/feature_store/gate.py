@@ -17,7 +17,8 @@ def check(artifact: Artifact) -> None:
     """Pass if every input of the artifact, and theirs, is still what it was and has a passed verdict.
 
     What rows were taken out of may have failed: the verdict on the rows that were left vouches for them (ADR 5). What
-    mapped tasks published need not be judged apart where it was judged together (ADR 6); if it was, and failed, that counts.
+    mapped tasks published need not be judged apart where it was judged together (ADR 6); a part that was, and failed,
+    counts.
 
     Raises:
         GateClosedError: one has not; names it, why, and what to do.

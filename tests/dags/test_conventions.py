@@ -1,0 +1,48 @@
+"""What holds of every example Dag: people copy them, habits and all."""
+
+from __future__ import annotations
+
+import runpy
+import tokenize
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from tests.operators.home import REPOSITORY
+
+FILES = sorted((REPOSITORY / "dags").glob("*.py"))
+
+
+def dags_of(name: str) -> list[DAG]:
+    found = runpy.run_path(str(REPOSITORY / "dags" / name)).values()
+    return list({id(value): value for value in found if isinstance(value, DAG)}.values())
+
+
+@pytest.mark.parametrize("name", [file.name for file in FILES])
+def test_it_explains_itself_retries_and_does_not_catch_up_unasked(name: str) -> None:
+    dags = dags_of(name)
+
+    assert name.removesuffix(".py") in {dag.dag_id for dag in dags}
+    for dag in dags:
+        assert "airflow dags test" in (dag.doc_md or ""), "its text should say how to try it"
+        assert dag.description
+        assert "mlpipe" in dag.tags
+        assert dag.catchup is False
+        assert {task.retries > 0 and task.retry_delay > timedelta(0) for task in dag.tasks} == {True}
+
+
+@pytest.mark.parametrize("name", [file.name for file in FILES if file.stem != "kafka_event_driven"])
+def test_its_runs_have_intervals_with_a_length(name: str) -> None:
+    """A bare cron string would make intervals without one."""
+    for dag in dags_of(name):
+        assert isinstance(dag.timetable, CronDataIntervalTimetable)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_teaches(file) -> None:
+    """At least one comment: why, not what."""
+    with file.open("rb") as stream:
+        comments = [token for token in tokenize.tokenize(stream.readline) if token.type == tokenize.COMMENT]
+    assert comments

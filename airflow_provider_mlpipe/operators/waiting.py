@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_mlpipe.errors import ConfigError, MlpipeError, Terminal
-from airflow_provider_mlpipe.operators.base import StageOperator
+from airflow_provider_mlpipe.operators.base import StageOperator, airflow_failures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +103,8 @@ class WaitsForSource(StageOperator):
             AirflowFailException: looking again changes nothing.
             MlpipeError: looking failed for a reason that may pass.
         """
-        self._arrived(event)
+        with airflow_failures():
+            self._arrived(event)
         return self.perform(context)
 
     def _arrived(self, event: Mapping[str, Any] | None) -> None:

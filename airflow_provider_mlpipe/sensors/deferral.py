@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_mlpipe.errors import ConfigError, MlpipeError
+from airflow_provider_mlpipe.operators.base import airflow_failures
 from airflow_provider_mlpipe.operators.waiting import AFTER_DEADLINE
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class DeferrableSensor(BaseSensorOperator):
         """
         from airflow_provider_mlpipe.triggers.outcome import facts_of
 
-        with self._skipping():
+        with self._skipping(), airflow_failures():
             facts = facts_of(event)
         if not self.still_new(context, facts):
             self.log.info("Another run has read it meanwhile; waiting on")

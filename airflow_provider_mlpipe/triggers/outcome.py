@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe import errors
-from airflow_provider_mlpipe.errors import MlpipeError, Terminal
+from airflow_provider_mlpipe.errors import MlpipeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,11 +39,10 @@ def facts_of(event: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what was found, in the task that a trigger woke.
 
     Raises:
-        AirflowFailException: looking again changes nothing.
         AirflowSensorTimeout: the time is over, which no retry gives back.
-        MlpipeError: looking failed for a reason that may pass, so the task's retries apply.
+        MlpipeError: looking failed; if it is transient, the task's retries apply.
     """
-    from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+    from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
     event = event or {"status": "error", "kind": "", "message": "the trigger ended without a word", "hint": ""}
     if event["status"] == "success":
@@ -51,7 +50,4 @@ def facts_of(event: Mapping[str, Any] | None) -> dict[str, Any]:
     if event["status"] == "timeout":
         raise AirflowSensorTimeout(event["message"])
     kind = getattr(errors, event["kind"], MlpipeError) if event["kind"] in errors.__all__ else MlpipeError
-    error: MlpipeError = kind(event["message"], hint=event["hint"], retry_after=event.get("retry_after"))
-    if isinstance(error, Terminal):
-        raise AirflowFailException(str(error)) from error
-    raise error
+    raise kind(event["message"], hint=event["hint"], retry_after=event.get("retry_after"))

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.errors import ConfigError
-from airflow_provider_mlpipe.ingestion.connection import kafka_secrets, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +66,8 @@ def _found(value: Any, path: str) -> Iterator[str]:  # noqa: ANN401
 
 
 def _is_secret(path: str, text: str) -> bool:
+    from airflow_provider_mlpipe.ingestion.connection import kafka_secrets, secrets_of
+
     above, _, key = path.rpartition(".")
     if _SECRET.search(key) or (above.endswith("headers") and _HEADER.search(key)):
         return True

@@ -1,12 +1,13 @@
 """Tasks that wait, on a real Airflow: deferred with nothing there, woken by what comes, ended by what will not do.
 
-The Dags are in cases/waiting_cases.py. They run in one process, where Airflow runs triggers, too; each test looks at its
-part. That the triggerer's own process does the same is shown in tests/system.
+The Dags are in cases/waiting_cases.py, and in docs/how-to/waiting.md. They run in one process, where Airflow runs
+triggers, too; each test looks at its part. That the triggerer's own process does the same is shown in tests/system.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_mlpipe.artifacts import Artifact
+from tests.docs.howto import blocks, page
 from tests.operators.home import Run, Step, new_airflow
-from tests.servers import PASSWORD, Answer, Api, Request, json_api
+from tests.servers import PASSWORD, Answer, Api, Request, free_ports, json_api
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
 LITERAL = "hunter2"
-DAGS = ("objects", "rows", "answers", "refusals")
+DAGS = ("objects", "rows", "answers", "refusals", "tickets", "shop", "clicks")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,11 @@ class Busy:
 
 @pytest.fixture(scope="module")
 def api() -> Api:
-    with json_api({"/tasks": Busy(3), "/others": Busy(0), "/busy": Busy(3)}) as running:
+    tickets, closing = {"tickets": [{"ticket_id": 1}]}, iter([503, 503])
+    closed = lambda _: Answer({}, status=next(closing, 403))  # noqa: E731
+    with json_api(
+        {"/tasks": Busy(3), "/others": Busy(0), "/busy": Busy(3), "/tickets": tickets, "/closed": closed}
+    ) as running:
         yield running
 
 
@@ -52,14 +58,26 @@ def story(place: Path, api: Api) -> dict[str, Run]:
     """One run of each Dag."""
     database = place / "shop.db"
     with closing(sqlite3.connect(database)) as connection:
-        connection.execute("CREATE TABLE orders (id INTEGER, at TIMESTAMP)")
+        connection.execute("CREATE TABLE orders (id INTEGER, at TIMESTAMP, ordered_at TIMESTAMP DEFAULT '2026-02-01')")
+    dags = place / "dags"
+    shutil.copytree(Path(__file__).with_name("cases"), dags)
+    for number, block in enumerate(blocks(page("waiting"), "python")):
+        (dags / f"page_{number}.py").write_text(block)
+    (dags / "ingestion_config.yaml").write_text(blocks(page("waiting"), "yaml")[0])
+    (place / "clicks").mkdir()
+    (place / "clicks" / "monday.csv").write_text("click\n1\n")
     connection = {"conn_type": "http", "host": api.url, "login": "ann", "password": PASSWORD}
     airflow = new_airflow(place).with_env(
-        AIRFLOW__CORE__DAGS_FOLDER=str(Path(__file__).with_name("cases")),
+        AIRFLOW__CORE__DAGS_FOLDER=str(dags),
         AIRFLOW_CONN_CASES_API=json.dumps(connection),
         CASES_API=api.url,
         CASES_DATABASE=f"sqlite:///{database}",
         CASES_INBOX=str(place / "in"),
+        CASES_PASSWORD=PASSWORD,
+        CASES_CLOSED_PORT=str(free_ports()[0]),
+        DESK=api.url,
+        INBOX=str(place / "clicks"),
+        SHOP_DB=f"sqlite:///{database}",
     )
     return dict(zip(DAGS, airflow.run(*(Step(dag, "2026-01-14T02:00:00Z") for dag in DAGS)), strict=True))
 
@@ -91,15 +109,27 @@ def test_mapped_tasks_wait_each_for_itself(story: dict[str, Run]) -> None:
     assert run.log.count("503 Service Unavailable") == 2, "by the worker, and by the trigger once"
 
 
+def test_the_dags_of_the_guide_run(story: dict[str, Run]) -> None:
+    for dag in ("tickets", "shop", "clicks"):
+        assert set(story[dag].states.values()) == {"success"}, story[dag].log
+    shop = story["shop"]
+    assert Artifact.open(shop.xcom("ingest_clicks")).manifest.rows == 1
+    assert Artifact.open(shop.xcom("ingest_orders")).table()["id"].to_pylist() == [7]
+    assert shop.xcom("orders_arrived")["until"] == "2026-02-01T00:00:00.000001+00:00"
+
+
 def test_what_will_not_do_ends_the_task_at_once(story: dict[str, Run]) -> None:
     run = story["refusals"]
     assert run.states == {
-        **dict.fromkeys(["gone", "never", "not_in_time", "wrong", "stale"], "failed"),
+        **dict.fromkeys(["gone", "closed", "down", "never", "not_in_time", "wrong", "stale"], "failed"),
         "skipped": "skipped",
         "literal": "success",
     }, run.log
-    assert {task["try_number"] for task in run.tasks.values()} == {1}, "none is tried again"
+    tries = {name: task["try_number"] for name, task in run.tasks.items()}
+    assert tries.pop("down") == 3, "what may pass is tried again"
+    assert set(tries.values()) == {1}, "what will not is not"
     assert "404 Not Found" in run.log
+    assert "403 Forbidden" in run.log
     assert "rows can be waited for where type is database, it is file" in run.log
     assert "AirflowSensorTimeout: nothing came in" in run.log
 

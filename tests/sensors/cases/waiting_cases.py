@@ -35,6 +35,13 @@ SOURCES = {
     "mapped": {"type": "api", "url": "tasks", "conn_id": "cases_api", "data_key": "tasks"},
     "other": {"type": "api", "url": "others", "conn_id": "cases_api", "data_key": "tasks"},
     "gone": {"type": "api", "url": "gone", "conn_id": "cases_api"},
+    "closed": {"type": "api", "url": "closed", "conn_id": "cases_api"},
+    "down": {
+        "type": "database",
+        "connection_string": "postgresql://ann:${CASES_PASSWORD}@127.0.0.1:${CASES_CLOSED_PORT}/shop",
+        "table": "orders",
+        "incremental": {"cursor_column": "at", "window": "watermark"},
+    },
     "never": {"type": "file", "path": f"{INBOX}/never/*.csv"},
     "orders": {
         "type": "database",
@@ -72,7 +79,7 @@ def an_object_comes() -> None:
 def a_row_comes() -> None:
     path = os.environ["CASES_DATABASE"].removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("INSERT INTO orders VALUES (7, '2026-01-20 10:00:00')")
+        connection.execute("INSERT INTO orders (id, at) VALUES (7, '2026-01-20 10:00:00')")
 
 
 after_first_look(NewObjectsTrigger, an_object_comes)
@@ -95,6 +102,9 @@ with DAG("answers", **DAILY):
 
 with DAG("refusals", default_args={"retries": 2}, **DAILY):
     SourceIngestOperator(task_id="gone", source="gone", config=CONFIG, **QUICK)
+    # Not available, and then not allowed.
+    SourceIngestOperator(task_id="closed", source="closed", config=CONFIG, **QUICK)
+    NewRowsSensor(task_id="down", source="down", config=CONFIG, transient_retries=1, **QUICK)
     short = {**QUICK, "timeout": timedelta(seconds=0.2)}
     SourceIngestOperator(task_id="never", source="never", config=CONFIG, **short)
     NewObjectsSensor(task_id="not_in_time", source="never", config=CONFIG, **short)

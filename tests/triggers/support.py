@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import serde
-from airflow.sdk._shared.module_loading import import_string
+try:
+    from airflow.sdk import serde
+except ImportError:  # before Airflow 3.2
+    from airflow.serialization import serde
 
 from tests.ingestion.support import DAY
 
@@ -37,7 +40,9 @@ def for_day(**more: Any) -> dict[str, Any]:
 def stored(trigger: PollingTrigger) -> PollingTrigger:
     """Return what the triggerer makes of what the worker stored."""
     path, arguments = trigger.serialize()
-    return import_string(path)(**serde.deserialize(serde.serialize(arguments)))
+    module, _, name = path.rpartition(".")
+    made: PollingTrigger = getattr(import_module(module), name)(**serde.deserialize(serde.serialize(arguments)))
+    return made
 
 
 @dataclass

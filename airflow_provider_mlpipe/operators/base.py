@@ -13,6 +13,7 @@ from airflow_provider_mlpipe.errors import MlpipeError, Terminal
 from airflow_provider_mlpipe.lineage import OpenLineageMixin
 from airflow_provider_mlpipe.links.report import ArtifactLink
 from airflow_provider_mlpipe.operators.job import Job, as_of_of, run_of
+from airflow_provider_mlpipe.operators.pulse import pulse
 from airflow_provider_mlpipe.operators.retrying import retry_policy
 from airflow_provider_mlpipe.operators.stopping import stop, stoppable
 
@@ -121,7 +122,7 @@ class StageOperator(OpenLineageMixin, MlpipeOperator):
     def perform(self, context: Context) -> str | dict[str, str]:
         """Do what `execute` does: also for a task that was deferred, which Airflow wakes by another method."""
         _quieten()
-        with stoppable(self), airflow_failures():
+        with stoppable(self), pulse(self), airflow_failures():
             job = self._job(context)
             self.trail = job.trail
             published = self.run_stage(job)

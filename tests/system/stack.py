@@ -1,6 +1,7 @@
 """A whole Airflow of its own: four services on PostgreSQL with LocalExecutor, or `airflow standalone`; on free ports.
 
-What differs from an Airflow that people run is only how often it looks: at files, at the database.
+What differs from an Airflow that people run is how often it looks at files and at the database, and how long it waits
+for an answer.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
 OVER = {"success", "failed"}
 DAGS = Path(__file__).with_name("dags")
 PASSWORDS = {"admin": "pw-admin", "viewer": "pw-viewer", "stranger": "pw-stranger"}
-QUICK = {
+SETTINGS = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__CORE__PARALLELISM": "4",
+    # A machine that is busy with other tests is slow to answer; tasks would give up after five seconds.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",
 }
 
 
@@ -285,7 +288,7 @@ def _laid_out(folder: Path, **settings: str) -> Stack:
             AIRFLOW__LOGGING__JSON_LOGS="True",
             SYSTEM_DAY=f"{today:%Y-%m-%d}",
             MLPIPE_SAMPLE_DB=f"sqlite:///{data.database}",
-            **QUICK,
+            **SETTINGS,
             **listening,
             **settings,
         ),

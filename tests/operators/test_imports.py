@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HEAVY = {"boto3", "duckdb", "fastapi", "feast", "great_expectations", "ibis", "pandas", "pyarrow"}
 OPERATORS = ["assets", "base", "extract", "feast_apply", "feast_base", "feast_push", "ingest", "job", "materialize", "pipelines",
-             "stopping", "telemetry", "training_set", "validate", "waiting"]  # fmt: skip
+             "pulse", "retrying", "stopping", "telemetry", "training_set", "validate", "waiting"]  # fmt: skip
 STAGES = ["artifacts", "config", "engines", "errors", "feature_extraction", "feature_store", "ingestion",
           "observability", "reporting", "run", "validation"]  # fmt: skip
 

@@ -31,6 +31,7 @@ def get_provider_info() -> dict[str, Any]:
                     f"{_OPERATORS}.ingest",
                     f"{_OPERATORS}.validate",
                     f"{_OPERATORS}.extract",
+                    f"{_OPERATORS}.merge",
                     f"{_OPERATORS}.materialize",
                     f"{_OPERATORS}.training_set",
                     f"{_OPERATORS}.feast_apply",

@@ -32,6 +32,18 @@ def test_what_it_names_exists() -> None:
             assert operators, f"{module} has no operator"
 
 
+def test_it_names_all_that_authors_import() -> None:
+    from airflow_provider_mlpipe import operators, sensors
+
+    info = get_provider_info()
+    for key, room in (("operators", operators), ("sensors", sensors)):
+        named = {name for group in info[key] for name in group["python-modules"]}
+        assert {getattr(room, name).__module__ for name in room.__all__ if name[0].isupper()} <= named
+    for name in info["extra-links"]:
+        module, _, kind = name.rpartition(".")
+        assert getattr(importlib.import_module(module), kind).name
+
+
 def test_the_entry_point_leads_to_it() -> None:
     (entry,) = [e for e in entry_points(group="apache_airflow_provider") if "mlpipe" in e.value]
 

@@ -152,15 +152,15 @@ class _ArtifactOf(ResolveMixin):
 
     def _events(self, context: Context) -> list[Any]:
         """Return the events that triggered the run; else the newest of an inlet."""
-        try:
-            return list(context["triggering_asset_events"][self._asset])
-        except KeyError:
-            pass
-        try:
-            inlet: Any = context["inlet_events"][self._asset]
-        except KeyError:
-            return []
-        return list(inlet)[-1:]
+        for events, which in (("triggering_asset_events", slice(None)), ("inlet_events", slice(-1, None))):
+            accessor: Any = context.get(events, {})
+            try:
+                found = list(accessor[self._asset])
+            except KeyError:
+                continue
+            if found:
+                return found[which]
+        return []
 
     def _uri(self, event: Any) -> str:  # noqa: ANN401 - Airflow's
         extra = event.extra or {}

@@ -46,6 +46,14 @@ def test_one_of_several_is_chosen_by_name() -> None:
     assert artifact_of(USERS, name="ben").resolve(context) == "/b"
 
 
+def test_a_run_that_no_asset_triggered_takes_the_newest_of_an_inlet() -> None:
+    context = triggered(event(OTHERS, artifact="/x"))
+    context["inlet_events"] = {USERS: [event(USERS, artifact="/1"), event(USERS, artifact="/2")]}
+
+    assert artifact_of(USERS).resolve(context) == "/2"
+    assert artifact_of(USERS, every=True).resolve(context) == ["/2"], "what was there before belongs to other runs"
+
+
 @pytest.mark.parametrize("events", [[], [event(OTHERS, artifact="/x")], [event(USERS, from_rest_api=True)]])
 def test_an_event_without_an_artifact_fails_the_task_and_says_why(events: list[Any]) -> None:
     with pytest.raises(TaskFailed, match=r"task check: artifact_of\(users\): no event of this asset"):

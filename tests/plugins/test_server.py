@@ -203,6 +203,11 @@ def test_the_run(site: Site, viewer: Server) -> None:
     assert "The last runs of this Dag" not in first, "what came after is not shown"
 
 
+def gone(path: str) -> set[int]:
+    """Return what a page answers whose artifact `test_a_deleted_artifact` has deleted by now, or not."""
+    return {404} if "tasks/mapped" in path or "tasks/parts" in path else set()
+
+
 def test_every_link_of_every_page_leads_below_the_sub_path_and_answers(site: Site, viewer: Server) -> None:
     start = page("pages", site.runs["third"].run_id)
     waiting, seen = [start], {start}
@@ -214,14 +219,9 @@ def test_every_link_of_every_page_leads_below_the_sub_path_and_answers(site: Sit
             if path not in seen:
                 seen.add(path)
                 waiting.append(path)
-                expected = (
-                    {200, 403, 404} if "elsewhere" in path or "outside" in path or "parts" in path else {200, 404}
-                )
-                assert viewer.get(path).status in expected, path
+                refused = {403} if "elsewhere" in path or "outside" in path else set()
+                assert viewer.get(path).status in {200, *refused, *gone(path)}, path
     assert len(seen) > 20
-    # A proxy may take the sub-path off before it asks.
-    stripped = Server(viewer.url.removesuffix(PATH), viewer.token).get(start)
-    assert stripped.text == viewer.get(start).text
 
 
 def test_the_addresses_of_the_guide_answer(site: Site, viewer: Server) -> None:

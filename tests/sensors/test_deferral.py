@@ -20,7 +20,9 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
+from airflow_provider_mlpipe.artifacts import Storage
 from airflow_provider_mlpipe.errors import SourceRejectedError, SourceUnavailableError
+from airflow_provider_mlpipe.ingestion.watermark import FileWatermark
 from airflow_provider_mlpipe.sensors import FeatureFreshnessSensor, NewObjectsSensor, NewRowsSensor
 from airflow_provider_mlpipe.triggers.outcome import arrived, expired, failed
 from tests.ingestion.support import DAY
@@ -107,6 +109,37 @@ def test_a_secret_that_stands_in_the_config_is_not_stored(shop: dict[str, Any], 
     place = "config.sources.orders.connection_string"
     assert f"Not deferred, the worker waits: source 'orders': config: a secret stands at {place} as it is" in told
     assert "hunter2" not in told
+
+
+def test_the_triggerer_looks_where_the_worker_looked(
+    shop: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "shop.db")}))
+    read_until = FileWatermark(Storage(str(tmp_path / "artifacts")).below("afternoon/raw"))
+    query = "SELECT at FROM orders WHERE :region = 'eu'"
+    config = {"type": "database", "query": query, "incremental": shop["config"]["incremental"]}
+
+    def sensor(region: str) -> NewRowsSensor:
+        return NewRowsSensor(
+            task_id="arrived",
+            source="orders",
+            config=config,
+            conn_id="shop",
+            dataset="afternoon",
+            parameters={"region": region},
+            artifact_root=str(tmp_path / "artifacts"),
+            deferrable=True,
+        )
+
+    assert executed(sensor("eu"))["newest"] == "2026-01-13T12:00:00+00:00"
+    with pytest.raises(TaskDeferred) as nothing:
+        executed(sensor("us"))
+    assert not nothing.value.trigger.look().there
+    read_until.write(DAY.interval.start + timedelta(hours=12))
+    with pytest.raises(TaskDeferred) as read:
+        executed(sensor("eu"))
+    read_until.write(DAY.interval.start)
+    assert read.value.trigger.look().there
 
 
 def test_the_watermark_of_an_asset_counts_and_may_move_meanwhile(shop: dict[str, Any]) -> None:

@@ -97,10 +97,12 @@ class _Fetcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._pool is not None:
-            # Requests that run cannot be called back; their answers are read to the end, and nobody looks at them.
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            # Requests that run cannot be called back; their answers are read to the end, and nobody looks at them. Who
+            # was told to stop does not wait for that.
+            stopped = kind is not None and not issubclass(kind, Exception | GeneratorExit)
+            self._pool.shutdown(wait=not stopped, cancel_futures=True)
 
     def expect(self, asks: Iterator[Ask]) -> None:
         """Begin to ask for what will be taken next."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import doctest
 import hashlib
 import json
 import re
@@ -16,6 +17,8 @@ import pytest
 
 from airflow_provider_mlpipe import config
 from airflow_provider_mlpipe.artifacts import Artifact, ArtifactWriter, Description, Storage
+from airflow_provider_mlpipe.links import addresses
+from airflow_provider_mlpipe.plugins import findings
 from airflow_provider_mlpipe.plugins.facts import Past, RunRecord, TaskRecord
 from airflow_provider_mlpipe.plugins.run_page import run_page
 from airflow_provider_mlpipe.plugins.task_page import artifact_page, mapped_page, task_page
@@ -274,3 +277,9 @@ def test_a_run_of_thousands_of_mapped_tasks_stays_a_page() -> None:
 
     assert len(html) < 400_000
     assert "2,700 more lines are left out." in html
+
+
+@pytest.mark.parametrize("module", [addresses, findings], ids=lambda module: module.__name__)
+def test_the_examples_in_the_code_hold(module) -> None:
+    assert doctest.testmod(module).attempted > 1
+    assert doctest.testmod(module).failed == 0

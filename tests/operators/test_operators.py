@@ -63,6 +63,8 @@ def story(place: Path, data: Sample) -> dict[str, Run]:
         "since": Step("since", "2026-01-15"),
         "no_length": Step("no_length", "2026-01-15"),
         "no_date": Step("no_length", None),
+        "publishes": Step("publishes", "2026-01-15"),
+        "takes_up": Step("takes_up", None),
         "failures": Step("failures", "2026-01-15"),
     }
     return dict(zip(steps, airflow.run(*steps.values()), strict=True))
@@ -201,6 +203,49 @@ def test_a_test_run_reads_the_watermark_of_the_asset_and_leaves_it(story: dict[s
     assert run.xcom("after") == "2026-01-14T00:00:00+00:00", "`dags test` shares production's database"
     assert "the watermark is not moved" in run.log
     assert not (place / "airflow/mlpipe/since/raw/_watermark.json").exists()
+
+
+def test_an_event_of_an_asset_says_what_was_published(story: dict[str, Run]) -> None:
+    run = story["publishes"]
+    events = story["takes_up"].xcom("events")
+    artifact = Artifact.open(run.xcom("in_a_group.people"))
+
+    (people,), (checked,) = events["people"], events["checked"]
+    assert people["artifact"] == checked["artifact"] == artifact.uri
+    assert (people["rows"], people["fingerprint"]) == (artifact.manifest.rows, artifact.fingerprint)
+    assert people["schema_hash"] == checked["schema_hash"]
+    assert "verdict" not in people, "nobody had judged it then"
+    assert checked["verdict"]["passed"] is True
+    assert (checked["verdict"]["warnings"], checked["verdict"]["rules_failed"]) == (1, 1)
+    assert checked["report"] == run.xcom("checked", "report")
+
+
+def test_each_asset_of_a_task_that_publishes_several_gets_its_own(story: dict[str, Run]) -> None:
+    events = story["takes_up"].xcom("events")
+
+    (today,), (both,) = events["today"], events["both"]
+    assert today["artifact"] == story["publishes"].xcom("in_a_group.today")
+    assert set(both["artifacts"]) == {"people", "today"}
+    assert both["artifacts"]["today"] == today
+
+
+def test_data_that_was_refused_sends_no_event(story: dict[str, Run]) -> None:
+    assert story["publishes"].states["blocked"] == "failed"
+    assert story["takes_up"].xcom("events")["blocked"] == []
+
+
+def test_a_dag_takes_the_artifact_from_the_event(story: dict[str, Run]) -> None:
+    run = story["takes_up"]
+
+    assert run.xcom("newest") == story["publishes"].xcom("in_a_group.people")
+    assert run.xcom("by_name") == {"mine": story["publishes"].xcom("in_a_group.people")}
+
+
+def test_an_asset_that_never_had_an_artifact_is_said_to_have_none(story: dict[str, Run]) -> None:
+    run = story["takes_up"]
+
+    assert (run.states["nothing"], run.tasks["nothing"]["try_number"]) == ("failed", 1)
+    assert "task nothing: artifact_of(blocked): no event of this asset" in run.log
 
 
 def test_an_interval_without_length_falls_back_to_the_logical_date_and_the_log_explains(story: dict[str, Run]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import DAG, Asset, task
+from airflow.sdk import DAG, Asset, TaskGroup, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_mlpipe.ingestion.watermark import AssetWatermark, advance
@@ -15,6 +15,7 @@ from airflow_provider_mlpipe.operators import (
     MergeFeaturesOperator,
     SourceIngestOperator,
     ValidateOperator,
+    artifact_of,
 )
 
 DAILY = {
@@ -187,6 +188,54 @@ with DAG("since", schedule="0 2 * * *", start_date=datetime(2026, 1, 1, tzinfo=U
         task_id="since", source="since", config={"sources": {"since": SINCE}}, conn_id="tracker", outlets=[EVENTS]
     )
     production() >> reads >> after()
+
+PEOPLE, CHECKED, BLOCKED, BOTH, TODAY = (Asset(name) for name in ("people", "checked", "blocked", "both", "today"))
+
+with DAG("publishes", default_args={"artifact_root": "{{ var.value.root }}/assets"}, **DAILY):
+    with TaskGroup("in_a_group"):
+        crowd = SourceIngestOperator(
+            task_id="people", source="people", config={"sources": EVERYTHING}, conn_id="tracker", outlets=[PEOPLE]
+        )
+        day = SourceIngestOperator(task_id="today", source="today", config={"sources": EVERYTHING}, conn_id="tracker")
+    ValidateOperator(
+        task_id="checked",
+        artifact=crowd.output,
+        config={
+            "people": {
+                "required_columns": ["user_id"],
+                "range_constraints": {"age": {"min": 0, "max": 30, "severity": "WARNING"}},
+            }
+        },
+        outlets=[CHECKED],
+    )
+    ValidateOperator(
+        task_id="several",
+        artifact={"people": crowd.output, "today": day.output},
+        config={"people": {"required_columns": ["user_id"]}, "today": {"required_columns": ["user_id"]}},
+        outlets=[BOTH, TODAY],
+    )
+    ValidateOperator(
+        task_id="blocked",
+        artifact=day.output,
+        config={"today": {"required_columns": ["no_such_column"]}},
+        outlets=[BLOCKED],
+    )
+
+with DAG("takes_up", schedule=[CHECKED], start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+    every = [PEOPLE, CHECKED, BLOCKED, BOTH, TODAY]
+
+    @task(inlets=every)
+    def events(**context: Any) -> dict[str, list[Any]]:
+        return {asset.name: [event.extra for event in context["inlet_events"][asset]] for asset in every}
+
+    events()
+    again = {"config": {"any": {"required_columns": ["user_id"]}}, "dataset": "any"}
+    ValidateOperator(task_id="newest", artifact=artifact_of(CHECKED), inlets=[CHECKED], **again)
+    ValidateOperator(
+        task_id="by_name", artifact={"mine": artifact_of(BOTH, name="people")}, inlets=[BOTH],
+        config={"mine": {"required_columns": ["user_id"]}},
+    )  # fmt: skip
+    ValidateOperator(task_id="nothing", artifact=artifact_of(BLOCKED), inlets=[BLOCKED], retries=2, **again)
 
 with DAG("failures", default_args={"retries": 2}, **DAILY):
     SourceIngestOperator(

@@ -166,7 +166,7 @@ def _http(conn_id: str) -> Connection:
 
     from airflow_provider_mlpipe.ingestion import Connection
 
-    lookup(conn_id)
+    password = lookup(conn_id).password
     hook = HttpHook(http_conn_id=conn_id)
     try:
         session = hook.get_conn()  # opens nothing yet: a session with headers and authorisation
@@ -175,11 +175,12 @@ def _http(conn_id: str) -> Connection:
     usual = default_headers()
     headers = {name: str(value) for name, value in session.headers.items() if usual.get(name) != value}
     _mask_headers(headers)
-    user, password = getattr(session.auth, "username", None), getattr(session.auth, "password", None)
+    # A password without a login is a token: the hook makes nothing of it, `auth: {type: bearer}` and its like do.
+    login, secret = getattr(session.auth, "username", ""), getattr(session.auth, "password", "")
     return Connection(
         uri=hook.base_url,
         headers=headers,
-        auth=(user, password or "") if user else None,
+        auth=(login, secret or "") if login else ("", password) if password else None,
         certificates=_certificates(session),
     )
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from sqlalchemy.engine import make_url
 
 from airflow_provider_mlpipe import config
+from airflow_provider_mlpipe.config.rest import BearerAuth
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.hooks.connections import mask_secrets, s3_options, source_connection
 from airflow_provider_mlpipe.ingestion.connection import Certificates
+from airflow_provider_mlpipe.ingestion.rest.authentication import authentication_of
 from tests.servers import Answer, json_api
 
 if TYPE_CHECKING:
@@ -106,6 +109,16 @@ def test_http_brings_host_headers_and_login(connect: Connect) -> None:
     assert connection.uri == "https://api.example.com:8443"
     assert connection.headers == {"X-Team": "data", "X-Shard": "7"}
     assert connection.auth == ("ann", PASSWORD)
+
+
+def test_the_password_alone_is_the_token(connect: Connect) -> None:
+    connection = source_connection(connect(conn_type="http", host="https://api", password=PASSWORD), "api")
+
+    for auth, signed in ((BearerAuth(type="bearer"), f"Bearer {PASSWORD}"), (None, None)):
+        request = httpx.Request("GET", "https://api")
+        with httpx.Client() as client:
+            authentication_of(auth, connection).sign(request, client)
+        assert request.headers.get("Authorization") == signed
 
 
 def test_aws_brings_endpoint_region_and_keys(connect: Connect) -> None:

@@ -89,7 +89,7 @@ def authentication_of(
         return _header(auth.name, key) if auth.place == "header" else _parameter(auth.name, key)
     if isinstance(auth, BasicAuth):
         return _basic(_given(auth.username, login, "username"), _given(auth.password, password, "password"))
-    return _Static(lambda _: None) if connection.auth is None else _basic(login, password)
+    return _basic(login, password) if login else _Static(lambda _: None)
 
 
 def _given(stated: str | SecretStr | None, otherwise: str, key: str) -> str:

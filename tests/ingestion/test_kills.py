@@ -7,6 +7,7 @@ messages coming meanwhile, in test_kafka_crash.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import subprocess
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.ingestion.places import Place
+
+logger = logging.getLogger(__name__)
 
 pytestmark = pytest.mark.slow
 
@@ -80,9 +83,7 @@ def state(root: Storage) -> str | None:
 
 
 @promise("kill")
-def test_sigkill_at_random_moments(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any
-) -> None:
+def test_sigkill_at_random_moments(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     source = {**place.source(CONTENT), **KEYS}
@@ -111,7 +112,7 @@ def test_sigkill_at_random_moments(
             assert answer["code"] in {0, -9}, "it was killed, or had ended already"
             killed += answer["killed"]
             assert state(root) in {None, wanted}, f"killed at {kind} {moment}"
-        record_property("killed", killed)
+        logger.info("%s: %d of %d killed", type(place).__name__, killed, len(moments))
         assert killed >= 4  # so with those of topics at least 50 over the sources, however busy the machine
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setattr("tempfile.tempdir", None)

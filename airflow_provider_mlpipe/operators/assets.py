@@ -102,10 +102,15 @@ def artifact_of(asset: Any, *, name: str | None = None, every: bool = False) -> 
     """Return what becomes the URI of an asset's artifact when a task executes, for ``artifact=`` and ``inputs=``.
 
     That is what the newest of the events says that triggered the run. A run that something else triggered takes the
-    asset's newest event, if the asset is among the task's ``inlets``::
+    asset's newest event, if the asset is among the task's ``inlets``.
 
+    Example::
+
+        users = Asset("users")
         with DAG("downstream", schedule=[users]):
-            ValidateOperator(task_id="check", artifact=artifact_of(users), inlets=[users], config=...)
+            ValidateOperator(
+                task_id="check", artifact=artifact_of(users), inlets=[users], config="validation_config.yaml"
+            )
 
     Args:
         asset: the outlet of the task that publishes: an `Asset`, or a reference to one.

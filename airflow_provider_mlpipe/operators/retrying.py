@@ -23,7 +23,9 @@ def retry_policy(longest: timedelta = LONGEST) -> Any:  # noqa: ANN401 - no such
 
     A server that says when to come back is asked again then; what is transient otherwise, after the task's
     ``retry_delay`` and its back-off; what a retry cannot mend fails the task at once. Of other exceptions Airflow's own
-    rules hold. Our operators have it by themselves; give it to functions that call the stages::
+    rules hold. Our operators have it by themselves; give it to functions that call the stages.
+
+    Example::
 
         @task(retries=3, retry_policy=retry_policy())
         def count() -> int: ...

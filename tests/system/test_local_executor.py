@@ -351,14 +351,16 @@ def test_the_tab_is_for_those_who_may_see_the_dag(scheduled: Ran, stack: Stack) 
 
 
 def test_runs_that_go_well_say_nothing_alarming(scheduled: Ran, week: list[str], stack: Stack) -> None:
-    """Nothing of ours above INFO, but for the sample's own flaw, which is a rule of severity WARNING."""
+    """Nothing of ours above INFO but what is to be seen: the sample's own flaw, a rule of severity WARNING."""
     runs = [scheduled, *map(stack.over, week)]
 
     lines = [line for run in runs for task, ti in run.tasks.items() for line in run.log(task, ti["try_number"])]
 
     assert any(ours(line) for line in lines)
-    alarming = [line for line in lines if ours(line) and line["level"] not in {"info", "debug"}]
-    assert {line["event"].splitlines()[0].partition(".")[0] for line in alarming} == {
+    alarming = {line["event"] for line in lines if ours(line) and line["level"] not in {"info", "debug"}}
+    # The first run of all is told that later ones go by its scale; cleared, it is no longer the first.
+    told = {event for event in alarming if "there was no fitted state" not in event}
+    assert {event.splitlines()[0].partition(".")[0] for event in told} == {
         "WARNING FAILED: `status` is one of active, inactive, pending"
     }
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Storage
 
+pytestmark = pytest.mark.slow  # what it needs is installed for the slow tests only
+
 KINDS = {
     "id": ("integer", "int64", "1", 1),
     "small": ("smallint", "int64", "-32768", -32768),
@@ -80,7 +82,7 @@ def arguments() -> Iterator[dict[str, Any]]:
 
 
 def by_url(arguments: dict[str, Any], **keys: Any) -> dict[str, Any]:
-    pytest.importorskip("sqlalchemy_firebird", reason="no Firebird dialect: pip install sqlalchemy-firebird")
+    pytest.importorskip("sqlalchemy_firebird", reason="no Firebird dialect: pip install --no-deps sqlalchemy-firebird firebird-driver firebird-base")
     uri = "firebird+firebird://{user}:{password}@{host}:{port}/{database}?charset=UTF8".format(**arguments)
     return {"type": "database", "connection_string": uri, **keys}
 

@@ -82,7 +82,10 @@ def arguments() -> Iterator[dict[str, Any]]:
 
 
 def by_url(arguments: dict[str, Any], **keys: Any) -> dict[str, Any]:
-    pytest.importorskip("sqlalchemy_firebird", reason="no Firebird dialect: pip install --no-deps sqlalchemy-firebird firebird-driver firebird-base")
+    pytest.importorskip(
+        "sqlalchemy_firebird",
+        reason="no Firebird dialect: pip install --no-deps sqlalchemy-firebird firebird-driver firebird-base",
+    )
     uri = "firebird+firebird://{user}:{password}@{host}:{port}/{database}?charset=UTF8".format(**arguments)
     return {"type": "database", "connection_string": uri, **keys}
 

@@ -30,7 +30,10 @@ pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
 TOKEN = "t0ken-of-the-desk"
 EXAMPLE = "user_feature_pipeline"
-DAGS = (EXAMPLE, "days", "producer", "consumer", "incremental", "rejected", "transient", "waiting", "stopped")
+DAGS = (
+    *(EXAMPLE, "days", "producer", "consumer", "parted", "part_reader"),
+    *("incremental", "rejected", "transient", "waiting", "stopped"),
+)
 
 
 @dataclass
@@ -283,6 +286,19 @@ def test_an_outlet_says_what_was_published_and_starts_who_waits_for_it(stack: St
     assert consumed.states == {"told": "success", "again": "success"}
     assert consumed.xcom("told") == extra
     assert consumed.xcom("again") == artifact.uri, "what the event names is what is validated"
+
+
+def test_a_partition_keeps_its_key_from_the_schedule_to_who_reads_it(stack: Stack) -> None:
+    servers.until(
+        lambda: stack.runs("part_reader") != [], "the partition is made, and its reader started", seconds=SLOW
+    )
+    made, read = (stack.over(stack.runs(dag)[0]) for dag in ("parted", "part_reader"))
+    key = made.document["partition_key"]
+    artifact = Artifact.open(made.xcom("part"))
+    assert artifact.manifest.partition == f"key-{key.replace(':', '')}"
+    assert datetime.fromisoformat(artifact.manifest.details["window"][1]) == datetime.fromisoformat(f"{key}+00:00")
+    assert read.document["partition_key"] == key
+    assert read.xcom("judge") == artifact.uri
 
 
 def test_a_watermark_moves_forward_and_by_production_only(stack: Stack) -> None:

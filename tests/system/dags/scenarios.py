@@ -6,10 +6,15 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, task
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, PartitionedAssetTimetable, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from airflow_provider_mlpipe.operators import ExtractFeaturesOperator, SourceIngestOperator, ValidateOperator
+from airflow_provider_mlpipe.operators import (
+    ExtractFeaturesOperator,
+    SourceIngestOperator,
+    ValidateOperator,
+    artifact_of,
+)
 
 DAILY = {
     "schedule": CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
@@ -55,6 +60,7 @@ SOURCES = {
 FEATURES = {"user_features": {"features": ["tasks_completed_7d", "current_workload_hours"], "normalize": False}}
 DAY = Asset("system_day", uri="x-mlpipe://system/day")
 NEWS = Asset("system_news", uri="x-mlpipe://system/news")
+PARTS = Asset("system_parts", uri="x-mlpipe://system/parts")
 
 
 def ingest(name: str, source: str, **more: Any) -> SourceIngestOperator:
@@ -94,6 +100,17 @@ with DAG("consumer", schedule=[DAY], start_date=datetime(2026, 1, 1, tzinfo=UTC)
         config={"produced": {"required_columns": ["occurred_at"]}},
     )
     told()
+
+with DAG(
+    "parted",
+    schedule=CronPartitionTimetable("0 2 * * *", timezone="UTC", run_immediately=True),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+):
+    ingest("part", "people", dataset="parted", outlets=[PARTS])
+
+with DAG("part_reader", schedule=PartitionedAssetTimetable(assets=PARTS), start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+    ValidateOperator(task_id="judge", artifact=artifact_of(PARTS), config={"parted": {"required_columns": ["user_id"]}})
 
 with DAG("incremental", **DAILY, max_active_runs=1):
     ingest("news", "news", as_of="{{ dag_run.conf.get('as_of') or data_interval_end }}", outlets=[NEWS])

@@ -1,8 +1,11 @@
-"""Fixtures for every test: the clock's zone, an artifact root, and the real servers, one of each per session."""
+"""Fixtures for every test: zone, throw-away AIRFLOW_HOME, artifact root, and the real servers, one of each per session."""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +16,12 @@ from hypothesis import settings
 os.environ["TZ"] = "UTC"
 time.tzset()
 
-from airflow_provider_mlpipe.artifacts import Storage  # noqa: E402 - after the zone is set
+# Before anything imports Airflow, which reads it once, writes a configuration file into it and opens log files there.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="mlpipe-airflow-unit-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+
+from airflow_provider_mlpipe.artifacts import Storage  # noqa: E402 - after the environment is set
 from tests import broker, servers  # noqa: E402
 
 # How long an example takes says nothing of the code on a machine that is busy with other tests.

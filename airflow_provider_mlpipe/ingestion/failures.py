@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _HINTS = (
     (re.compile(r"does not support SSL|certificate|SSL was required|SSL is required", re.IGNORECASE),
-     "Compare the certificates, and the SSL mode, of the connection with what the server offers."),
+     "Compare the certificates and the mode (sslmode, ssl_mode) of the connection with what the server offers."),
     (re.compile(r"invalid (URI|connection) (query parameter|option)", re.IGNORECASE),
      "The extras of the connection go to libpq by their names: correct the name, or take the extra out."),
     (re.compile(r"authentication failed|access denied|no password supplied|password|SIGNATURE|INVALID_ACCESS_KEY"

@@ -13,7 +13,6 @@ from airflow_provider_mlpipe.lineage.places import Place, database, place_of, ta
 from airflow_provider_mlpipe.notifications.message import Judgement, Message
 from airflow_provider_mlpipe.observability import REGISTRY
 from tests.docs.howto import blocks, page
-from tests.operators import conftest  # noqa: F401 - a throw-away AIRFLOW_HOME, before anything imports Airflow
 
 PAGE = page("observability")
 

@@ -1,7 +1,7 @@
-"""Airflow for tests: importing the other conftest gives this process a throw-away AIRFLOW_HOME."""
+"""An Airflow of their own for tests of this folder."""
 
 from __future__ import annotations
 
-from tests.operators.conftest import airflow
+from tests.operators.home import airflow
 
 __all__ = ["airflow"]

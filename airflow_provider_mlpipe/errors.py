@@ -361,11 +361,8 @@ class PublishError(Transient, ArtifactError):
     @classmethod
     def no_room(cls, folder: str, problem: str) -> PublishError:
         """Rows wait in temporary files on their way, and found no room there."""
-        return cls(
-            f"no room for temporary files in {folder}: {problem}",
-            hint="What was there before is untouched. Make room, or set TMPDIR to a folder on a larger disk.",
-            uri=folder,
-        )
+        hint = "What was there before is untouched. Make room, or set TMPDIR to a folder on a larger disk."
+        return cls(f"no room for temporary files in {folder}: {problem}", hint=hint, uri=folder)
 
 
 # ------------------------------------------------------------------ feature store

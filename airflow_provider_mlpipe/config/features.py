@@ -174,6 +174,18 @@ class FeastView(Section):
         """Return the view's name: the one given, else the set's own, where ``user_features`` has a customary one."""
         return self.view or {"user_features": "user_profile_features"}.get(feature_set, feature_set)
 
+    def details(self, feature_set: str) -> dict[str, Any]:
+        """Return what the manifest of the set's features says of it: enough to define it in Feast."""
+        view = self.name_for(feature_set)
+        return {
+            "view": view,
+            "service": self.service or f"{view}_service",
+            "ttl_seconds": int(duration(self.ttl).total_seconds()),
+            "tags": dict(self.tags),
+            "description": self.description,
+            "owner": self.owner,
+        }
+
 
 class MomentRange(Section):
     """Moments at equal distances, for a training history.

@@ -17,7 +17,6 @@ from airflow_provider_mlpipe.feature_extraction.job import STAGE
 from airflow_provider_mlpipe.feature_extraction.moments import Moments
 from airflow_provider_mlpipe.feature_extraction.raw import VOLATILE
 from airflow_provider_mlpipe.observability import Metrics, Stopwatch
-from airflow_provider_mlpipe.run import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,8 +167,6 @@ def _schema(rows: pa.Table, entity: str, names: list[str]) -> pa.Schema:
 def _details(
     features: Configured[FeatureSet], entity: str, names: list[str], as_of: datetime, by: str
 ) -> dict[str, Any]:
-    feast = features.model.feast
-    view = feast.name_for(features.name)
     return {
         "feature_set": features.name,
         "entity": entity,
@@ -177,12 +174,5 @@ def _details(
         "as_of": as_of.isoformat(),
         "computed_by": by,
         "features": [{"name": name, "description": "", "unit": ""} for name in names],
-        "feast": {
-            "view": view,
-            "service": feast.service or f"{view}_service",
-            "ttl_seconds": int(duration(feast.ttl).total_seconds()),
-            "tags": dict(feast.tags),
-            "description": feast.description,
-            "owner": feast.owner,
-        },
+        "feast": features.model.feast.details(features.name),
     }

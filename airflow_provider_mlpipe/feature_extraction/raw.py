@@ -13,7 +13,6 @@ from airflow_provider_mlpipe.feature_extraction.computation import Computation, 
 from airflow_provider_mlpipe.feature_extraction.days import Days
 from airflow_provider_mlpipe.feature_extraction.lineage import lineage
 from airflow_provider_mlpipe.observability import Metrics
-from airflow_provider_mlpipe.run import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,8 +123,7 @@ def _computed(
 
 def details_of(job: Job) -> dict[str, Any]:
     """Return what the manifest says beyond the rows: enough to explain each number and to define it in Feast."""
-    spec, name, feast = job.plan, job.features.name, job.features.model.feast
-    view = feast.name_for(name)
+    spec, name = job.plan, job.features.name
     start, end = spec.window(job.moments.first)[0], spec.window(job.as_of)[1]
     details: dict[str, Any] = {
         "feature_set": name,
@@ -146,14 +144,7 @@ def details_of(job: Job) -> dict[str, Any]:
             for feature in spec.features
         ],
         "lineage": [edge.as_dict() for edge in lineage(spec)],
-        "feast": {
-            "view": view,
-            "service": feast.service or f"{view}_service",
-            "ttl_seconds": int(duration(feast.ttl).total_seconds()),
-            "tags": dict(feast.tags),
-            "description": feast.description,
-            "owner": feast.owner,
-        },
+        "feast": job.features.model.feast.details(name),
     }
     if job.moments.many:
         details["moments"] = job.moments.as_dict()

@@ -18,6 +18,7 @@ MODULES = [
     "validation.rules.bounds",
     "validation.rules.plain",
     "validation.rules.table",
+    "validation.gx.aggregates",
 ]
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import great_expectations.expectations as gxe
+import pandas as pd
 import pyarrow as pa
 import pytest
 from great_expectations.expectations.expectation import Expectation
@@ -17,6 +18,7 @@ from airflow_provider_mlpipe.config.expectations import CATALOG, REFUSED
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.validation import validate
 from airflow_provider_mlpipe.validation.gx import stock
+from airflow_provider_mlpipe.validation.gx.aggregates import quantile_ranks
 from airflow_provider_mlpipe.validation.rules import rules_of
 
 COMMON = {
@@ -29,6 +31,15 @@ STRICTER = {
     "expect_table_columns_to_match_set",
 }  # fmt: skip
 """Where GX has a default for an argument without which the expectation makes no sense; here it must be given."""
+
+
+@pytest.mark.parametrize("how", ["nearest", "lower", "higher", "midpoint"])
+def test_a_quantile_falls_where_pandas_has_it(how):
+    """Ties and all: hundredths of up to sixty values."""
+    shares = [percent / 100 for percent in range(101)]
+    for count in range(1, 61):
+        seen = pd.Series(range(count)).quantile(shares, interpolation=how).tolist()
+        assert [sum(quantile_ranks(share, count, how)) / 2 for share in shares] == seen, count
 
 
 def core() -> dict[str, type[Expectation]]:

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.validation.frame import RELATION
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.validation.frame import Frame
     from airflow_provider_mlpipe.validation.measures import Condition
 
-__all__ = ["ON_COLUMNS", "Column", "answers", "computable", "problem_with"]
+__all__ = ["ON_COLUMNS", "Column", "answers", "computable", "problem_with", "quantile_ranks"]
 
 MAX_LISTED = 20
 """How many values a result lists: of all that are missing or too many, the first in their order."""
@@ -26,7 +25,7 @@ MAX_TIES = 10_000
 """How many values that are equally common are looked up in the set."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INTERPOLATIONS: Mapping[str, Callable[[Fraction], int]] = {"nearest": round, "lower": math.floor, "higher": math.ceil}
+_INTERPOLATIONS: Mapping[str, Callable[[float], int]] = {"nearest": round, "lower": math.floor, "higher": math.ceil}
 
 
 class Column:
@@ -121,14 +120,27 @@ def _quantiles(column: Column) -> list[Any] | None:
         return [math.nan] * len(wanted)
     if how == "linear":
         return [column.one(f"quantile_cont({_real('v')}, ?)", float(each)) for each in wanted]
-    sides = (math.floor, math.ceil) if how == "midpoint" else (_INTERPOLATIONS[how],) * 2
-    ranks = [tuple(side(Fraction(float(each)) * (count - 1)) for side in sides) for each in wanted]
-    flat = [rank for pair in ranks for rank in pair]
+    flat = [rank for each in wanted for rank in quantile_ranks(float(each), count, how)]
     # quantile_disc takes the value of rank ceil(q * count) - 1: half a rank more names each rank exactly.
     shares = ", ".join(repr((rank + 0.5) / count) for rank in flat)
     found = column.one(f"quantile_disc(v, [{shares}])")
     pairs = zip(found[::2], found[1::2], strict=True)
     return [low if low == high else (float(low) + float(high)) / 2 for low, high in pairs]
+
+
+def quantile_ranks(share: float, count: int, how: str) -> tuple[int, int]:
+    """Return between which two values of `count`, sorted and numbered from 0, pandas sees a quantile; often one twice.
+
+    Where it falls is a floating-point number, and halves go to the even side: 0.1 of six values is at 0.5, the first.
+
+    >>> quantile_ranks(0.1, 6, "nearest"), quantile_ranks(0.9, 6, "nearest"), quantile_ranks(0.9, 6, "midpoint")
+    ((0, 0), (4, 4), (4, 5))
+    """
+    place = share * 100.0 / 100.0 * (count - 1)  # pandas goes by percent, and numpy back
+    if how == "midpoint":
+        return math.floor(place), math.ceil(place)
+    rank = _INTERPOLATIONS[how](place)
+    return rank, rank
 
 
 # ------------------------------------------------------------------ distinct values

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.engines.expressions import CLOCK, CLOCK_NODES, NotAllowedError, shortened, sql_of, tree_of
 from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -33,23 +34,15 @@ __all__ = [
 FUNCTIONS = ("coalesce", "least", "greatest", "days_since")
 """Functions that may be called; ``days_since(time)`` is the days from a time to as_of, and null for a time to come."""
 
-MAX_LENGTH = 4_000
-"""Characters of an expression; far more than a person would want to read."""
-
 MAX_DEPTH = 60
 """How deep an expression may nest; keeps every later walk over it away from Python's recursion limit."""
 
-_DIALECT = "duckdb"
-"""How sqlglot reads and writes; what is allowed is the same in every dialect."""
-
-_CLOCK = ("now", "today", "current_date", "current_time", "current_timestamp", "getdate", "sysdate", "localtime")
-_CLOCK_NODES = ("CurrentDate", "CurrentTime", "CurrentTimestamp", "CurrentDatetime", "Localtime", "Localtimestamp")
-_STATEMENTS = ("Command", "Set", "Show", "Use", "Describe", "Pragma", "Comment", "Copy", "Analyze")
 _BINARY = {
     "Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "EQ": "=", "NEQ": "<>", "LT": "<", "LTE": "<=", "GT": ">",
     "GTE": ">=", "And": "and", "Or": "or",
 }  # fmt: skip
 _CALLS = {"Coalesce": "coalesce", "Least": "least", "Greatest": "greatest"}
+_SPLIT = "Split it into several derived features."
 _ALLOWED = "literals, columns, + - * /, comparisons, and, or, not, in, between, is null, case, " + ", ".join(FUNCTIONS)
 
 
@@ -100,10 +93,11 @@ def parse(text: str, *, where: str, key: str) -> Node:
         ConfigError: it is not an expression, or uses something that is not allowed.
     """
     try:
-        return _Reader().read(_tree(text), 0)
-    except _NotAllowedError as error:
+        return _Reader().read(tree_of(text, too_long=_SPLIT), 0)
+    except NotAllowedError as error:
+        hint = error.hint or f"Allowed are {_ALLOWED}."
         raise ConfigError.invalid(
-            where=where, key=key, problem=error.problem, value=repr(_short(text)), hint=error.hint
+            where=where, key=key, problem=error.problem, value=repr(shortened(text)), hint=hint
         ) from None
 
 
@@ -151,56 +145,12 @@ def rendered(node: Node) -> str:
     return f"{node.name}({', '.join(parts)})"
 
 
-class _NotAllowedError(Exception):
-    """What is wrong with an expression, before it is known where the expression stands."""
-
-    def __init__(self, problem: str, hint: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.hint = hint or f"Allowed are {_ALLOWED}."
-
-
-def _tree(text: str) -> Any:  # noqa: ANN401 - sqlglot has no types here
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
-    if len(text) > MAX_LENGTH:
-        raise _NotAllowedError(f"longer than {MAX_LENGTH} characters", "Split it into several derived features.")
-    try:
-        statements = sqlglot.parse(text, read=_DIALECT)
-        if len(statements) == 1 and type(statements[0]).__name__ in _STATEMENTS:
-            # A feature may be called like a statement: load / 2 is no LOAD.
-            statements = [sqlglot.parse_one(text, read=_DIALECT, into=sqlglot.exp.Condition)]
-    except RecursionError:
-        raise _NotAllowedError("nests too deeply", "Split it into several derived features.") from None
-    except SqlglotError as error:
-        raise _NotAllowedError(f"cannot be read ({_first_problem(error)})") from None
-    if len(statements) != 1 or statements[0] is None:
-        raise _NotAllowedError("must be one expression")
-    return statements[0]
-
-
-def _first_problem(error: Exception) -> str:
-    details = getattr(error, "errors", None) or [{}]
-    found = str(details[0].get("description") or str(error).splitlines()[0]).rstrip(".")
-    # sqlglot names its own classes where an operand or a bracket is missing.
-    return "something is missing" if "<class" in found else found
-
-
-def _sql(tree: Any) -> str:  # noqa: ANN401
-    return str(tree.sql(dialect=_DIALECT))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
 class _Reader:
     """Turns sqlglot's tree into ours, node kind by node kind; a kind without a method is not allowed."""
 
     def read(self, tree: Any, depth: int) -> Node:  # noqa: ANN401
         if depth > MAX_DEPTH:
-            raise _NotAllowedError("nests too deeply", "Split it into several derived features.")
+            raise NotAllowedError("nests too deeply", _SPLIT)
         kind = type(tree).__name__
         if kind == "Paren":
             return self.read(tree.this, depth + 1)
@@ -220,7 +170,7 @@ class _Reader:
         text = str(tree.this)
         number = int(text) if text.isdigit() else float(text)
         if number in (float("inf"), float("-inf")) or (isinstance(number, int) and number >= 1 << 63):
-            raise _NotAllowedError(f"the number {_short(text)} is too large")
+            raise NotAllowedError(f"the number {shortened(text)} is too large")
         return Constant(number)
 
     def _boolean(self, tree: Any, depth: int) -> Node:  # noqa: ANN401, ARG002
@@ -231,14 +181,14 @@ class _Reader:
 
     def _column(self, tree: Any, depth: int) -> Node:  # noqa: ANN401, ARG002
         if tree.args.get("table") is not None:
-            raise _NotAllowedError(
-                f"{_sql(tree)} names a table",
+            raise NotAllowedError(
+                f"{sql_of(tree)} names a table",
                 "Write the column alone; a where sees the events, a derived the features.",
             )
         if type(tree.this).__name__ != "Identifier":
             raise _refusal(tree.this, type(tree.this).__name__)
         name = str(tree.this.this)
-        if name.lower() in _CLOCK and not tree.this.quoted:
+        if name.lower() in CLOCK and not tree.this.quoted:
             raise _clock(name)
         return Column(name)
 
@@ -247,7 +197,7 @@ class _Reader:
         if name != "days_since":
             raise _refusal(tree, "Anonymous")
         if len(arguments) != 1:
-            raise _NotAllowedError(f"{_short(_sql(tree))}: days_since takes one time")
+            raise NotAllowedError(f"{shortened(sql_of(tree))}: days_since takes one time")
         return Operation(name, (self.read(arguments[0], depth + 1),))
 
     def _neg(self, tree: Any, depth: int) -> Node:  # noqa: ANN401
@@ -261,7 +211,7 @@ class _Reader:
 
     def _is(self, tree: Any, depth: int) -> Node:  # noqa: ANN401
         if type(tree.expression).__name__ != "Null":
-            raise _NotAllowedError(f"{_sql(tree)}: only is null and is not null are known")
+            raise NotAllowedError(f"{sql_of(tree)}: only is null and is not null are known")
         return Operation("is null", (self.read(tree.this, depth + 1),))
 
     def _between(self, tree: Any, depth: int) -> Node:  # noqa: ANN401
@@ -274,7 +224,7 @@ class _Reader:
             raise _refusal(tree.args["query"], "Subquery")
         members = tuple(self.read(member, depth + 1) for member in tree.expressions)
         if not members or not all(isinstance(member, Constant) and member.value is not None for member in members):
-            raise _NotAllowedError("in (...) takes literals other than null")
+            raise NotAllowedError("in (...) takes literals other than null")
         return Operation("in", (self.read(tree.this, depth + 1), *members))
 
     def _case(self, tree: Any, depth: int) -> Node:  # noqa: ANN401
@@ -290,26 +240,26 @@ class _Reader:
         return Operation("case", tuple(parts))
 
 
-def _clock(name: str) -> _NotAllowedError:
-    return _NotAllowedError(
+def _clock(name: str) -> NotAllowedError:
+    return NotAllowedError(
         f"{name} reads the clock, so a backfill would not get what that day's run got",
         "Time is the run's as_of: say how far back to look with windows and delay.",
     )
 
 
-def _refusal(tree: Any, kind: str) -> _NotAllowedError:  # noqa: ANN401
-    if kind in _CLOCK_NODES:
-        return _clock(_sql(tree))
+def _refusal(tree: Any, kind: str) -> NotAllowedError:  # noqa: ANN401
+    if kind in CLOCK_NODES:
+        return _clock(sql_of(tree))
     if kind in {"Subquery", "Select", "Exists"}:
-        return _NotAllowedError("a subquery is not allowed", "Declare an aggregation for it and use its name.")
+        return NotAllowedError("a subquery is not allowed", "Declare an aggregation for it and use its name.")
     if kind in {"Window", "Sum", "Avg", "Count", "Max", "Min"}:
-        return _NotAllowedError(
-            f"{_short(_sql(tree))} is an aggregation", "Declare it under aggregations and use its name here."
+        return NotAllowedError(
+            f"{shortened(sql_of(tree))} is an aggregation", "Declare it under aggregations and use its name here."
         )
     if kind == "Anonymous":
         name = str(tree.this)
-        if name.lower() in _CLOCK:
+        if name.lower() in CLOCK:
             return _clock(f"{name}()")
         guess = did_you_mean(name.lower(), FUNCTIONS).strip()
-        return _NotAllowedError(f"there is no function {name!r}" + (f" ({guess})" if guess else ""))
-    return _NotAllowedError(f"{_short(_sql(tree))} ({kind.lower()}) is not allowed")
+        return NotAllowedError(f"there is no function {name!r}" + (f" ({guess})" if guess else ""))
+    return NotAllowedError(f"{shortened(sql_of(tree))} ({kind.lower()}) is not allowed")

@@ -10,6 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_provider_mlpipe.engines.expressions import (
+    CLOCK,
+    CLOCK_NODES,
+    NotAllowedError,
+    on_one_line,
+    shortened,
+    sql_of,
+    tree_of,
+)
 from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,12 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ALLOWED", "RowExpression"]
 
-MAX_LENGTH = 4_000
-"""Characters of an expression; far more than a person would want to read."""
-
 MAX_NODES = 500
-
-_DIALECT = "duckdb"
 
 _FUNCTIONS = {
     "Abs": "abs", "Ceil": "ceil", "Coalesce": "coalesce", "DateDiff": "date_diff", "EndsWith": "ends_with",
@@ -80,13 +84,7 @@ _SYNTAX = frozenset(
 _TYPES = frozenset(
     {"BIGINT", "BOOLEAN", "DATE", "DECIMAL", "DOUBLE", "FLOAT", "INT", "TEXT", "TIMESTAMP", "TIMESTAMPTZ", "VARCHAR"}
 )
-_CLOCK = frozenset(
-    {"now", "today", "current_date", "current_time", "current_timestamp", "getdate", "sysdate", "localtime",
-     "localtimestamp", "get_current_timestamp", "get_current_time", "transaction_timestamp"}
-)  # fmt: skip
-_CLOCK_NODES = frozenset(
-    {"CurrentDate", "CurrentTime", "CurrentTimestamp", "CurrentDatetime", "Localtime", "Localtimestamp"}
-)
+_SPLIT = "Split it into several rules."
 _CLOCK_HINT = "Time is the run's as_of: say how old the newest row may be with freshness."
 ALLOWED = (
     "columns, literals, + - * / // % ||, comparisons, and, or, not, in (...), between, like, is null, case, cast, "
@@ -99,7 +97,7 @@ class RowExpression:
     """A checked expression.
 
     Attributes:
-        text: as the YAML has it.
+        text: as the YAML has it, on one line and without comments.
         columns: that it reads, in the order in which they appear.
     """
 
@@ -120,15 +118,16 @@ class RowExpression:
             ConfigError: it is not an expression, or uses something that is not allowed, or an unknown column.
         """
         try:
-            tree = _tree(text)
+            tree = tree_of(text, too_long=_SPLIT)
             _check(tree)
             names = tuple(dict.fromkeys(_names(tree)))
             _check_names(names, known)
-        except _NotAllowedError as error:
+        except NotAllowedError as error:
+            hint = error.hint or f"Allowed are {ALLOWED}."
             raise ConfigError.invalid(
-                where=where, key=key, problem=error.problem, value=repr(_short(text)), hint=error.hint
+                where=where, key=key, problem=error.problem, value=repr(shortened(text)), hint=hint
             ) from None
-        return cls(" ".join(text.split()), names)
+        return cls(on_one_line(text), names)
 
     def condition(self, frame: Frame) -> Condition:
         """Return it as SQL over the columns of a frame."""
@@ -149,50 +148,17 @@ class RowExpression:
                 )
             return node
 
-        return str(_tree(self.text).transform(placed).sql(dialect=_DIALECT))
+        return sql_of(self.tree().transform(placed))
 
     def tree(self) -> Any:  # noqa: ANN401
         """Return sqlglot's tree, for those who say the same in another language."""
-        return _tree(self.text)
-
-
-class _NotAllowedError(Exception):
-    """What is wrong with an expression, before it is known where the expression stands."""
-
-    def __init__(self, problem: str, hint: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.hint = hint or f"Allowed are {ALLOWED}."
-
-
-def _tree(text: str) -> Any:  # noqa: ANN401
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
-    if len(text) > MAX_LENGTH:
-        raise _NotAllowedError(f"longer than {MAX_LENGTH} characters", "Split it into several rules.")
-    try:
-        statements = sqlglot.parse(text, read=_DIALECT)
-    except RecursionError:
-        raise _NotAllowedError("nests too deeply", "Split it into several rules.") from None
-    except SqlglotError as error:
-        raise _NotAllowedError(f"cannot be read ({_first_problem(error)})") from None
-    if len(statements) != 1 or statements[0] is None:
-        raise _NotAllowedError("must be one expression")
-    return statements[0]
-
-
-def _first_problem(error: Exception) -> str:
-    details = getattr(error, "errors", None) or [{}]
-    found = str(details[0].get("description") or str(error).splitlines()[0]).rstrip(".")
-    # sqlglot names its own classes where an operand or a bracket is missing.
-    return "something is missing" if "<class" in found else found
+        return tree_of(self.text, too_long=_SPLIT)
 
 
 def _check(tree: Any) -> None:  # noqa: ANN401
     for number, node in enumerate(tree.walk()):
         if number > MAX_NODES:
-            raise _NotAllowedError(f"of more than {MAX_NODES} parts", "Split it into several rules.")
+            raise NotAllowedError(f"of more than {MAX_NODES} parts", _SPLIT)
         kind = type(node).__name__
         if kind not in _SYNTAX and kind not in _FUNCTIONS:
             raise _refusal(node, kind)
@@ -203,13 +169,13 @@ def _check_parts(node: Any, kind: str) -> None:  # noqa: ANN401
     """Refuse what is allowed in general, but not in this form."""
     if kind == "Column":
         if node.table:
-            raise _NotAllowedError(f"{_sql(node)} names a table", "Write the column alone: a rule sees one row.")
-        if node.name.lower() in _CLOCK and not node.this.quoted:
+            raise NotAllowedError(f"{sql_of(node)} names a table", "Write the column alone: a rule sees one row.")
+        if node.name.lower() in CLOCK and not node.this.quoted:
             raise _clock(node.name)
     elif kind in {"Cast", "TryCast"}:
         target = node.to.this.name if hasattr(node.to.this, "name") else str(node.to.this)
         if target.replace("TIMESTAMPNTZ", "TIMESTAMP") not in _TYPES:  # as sqlglot calls DuckDB's TIMESTAMP
-            raise _NotAllowedError(f"a cast to {_sql(node.to)} is not allowed", f"Types: {', '.join(sorted(_TYPES))}.")
+            raise NotAllowedError(f"a cast to {sql_of(node.to)} is not allowed", f"Types: {', '.join(sorted(_TYPES))}.")
     elif kind == "In" and node.args.get("query") is not None:
         raise _refusal(node.args["query"], "Subquery")
 
@@ -220,42 +186,34 @@ def _names(tree: Any) -> list[str]:  # noqa: ANN401
 
 def _check_names(names: tuple[str, ...], known: Collection[str]) -> None:
     if not names:
-        raise _NotAllowedError("reads no column", "A rule compares columns of one row, as in hours <= 24.")
+        raise NotAllowedError("reads no column", "A rule compares columns of one row, as in hours <= 24.")
     for name in names:
         if known and name not in known:
-            raise _NotAllowedError(
+            raise NotAllowedError(
                 f"there is no column {name!r} in the schema, which is strict.{did_you_mean(name, known)}",
                 f"Its columns: {', '.join(known)}. A text stands in single quotes: 'active'.",
             )
 
 
-def _refusal(node: Any, kind: str) -> _NotAllowedError:  # noqa: ANN401
-    if kind in _CLOCK_NODES:
-        return _clock(_sql(node))
+def _refusal(node: Any, kind: str) -> NotAllowedError:  # noqa: ANN401
+    if kind in CLOCK_NODES:
+        return _clock(sql_of(node))
     if kind in {"Subquery", "Select", "Exists"}:
-        return _NotAllowedError(
+        return NotAllowedError(
             "a subquery is not allowed: a rule sees one row", "Compare with another dataset through references."
         )
     if kind in {"Window", "Sum", "Avg", "Count", "Max", "Min", "Star", "Median", "Stddev"}:
-        return _NotAllowedError(
-            f"{_short(_sql(node))} reads more than one row", "Put bounds on aggregates under statistics."
+        return NotAllowedError(
+            f"{shortened(sql_of(node))} reads more than one row", "Put bounds on aggregates under statistics."
         )
     if kind == "Anonymous":
         name = str(node.this)
-        if name.lower() in _CLOCK:
+        if name.lower() in CLOCK:
             return _clock(f"{name}()")
-        return _NotAllowedError(f"there is no function {name!r}.{did_you_mean(name.lower(), _FUNCTIONS.values())}")
-    return _NotAllowedError(f"{_short(_sql(node))} is not allowed")
+        return NotAllowedError(f"there is no function {name!r}.{did_you_mean(name.lower(), _FUNCTIONS.values())}")
+    return NotAllowedError(f"{shortened(sql_of(node))} is not allowed")
 
 
-def _clock(name: str) -> _NotAllowedError:
+def _clock(name: str) -> NotAllowedError:
     problem = f"{name} reads the clock, so a backfill would not say what that day's run said"
-    return _NotAllowedError(problem, _CLOCK_HINT)
-
-
-def _sql(tree: Any) -> str:  # noqa: ANN401
-    return str(tree.sql(dialect=_DIALECT))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 120 else text[:117] + "..."
+    return NotAllowedError(problem, _CLOCK_HINT)

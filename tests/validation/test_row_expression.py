@@ -64,6 +64,12 @@ def test_columns_are_listed_once_in_the_order_in_which_they_appear():
     assert RowExpression.parse('b > a and a < "c d" and b < 3', where="", key="").columns == ("b", "a", "c d")
 
 
+@pytest.mark.parametrize("name", ["load", "set", "comment", "update", "copy", "desc", "values"])
+def test_a_column_may_be_called_like_a_statement(name, caplog):
+    assert RowExpression.parse(f"{name} <= 24 and hours > 1", where="", key="").columns == (name, "hours")
+    assert caplog.messages == [], "sqlglot warns where it falls back to a command"
+
+
 def test_a_strict_schema_knows_all_columns():
     with pytest.raises(ConfigError, match="there is no column 'stauts' in the schema.* Did you mean 'status'"):
         RowExpression.parse("stauts = 'x'", where="", key="", known=["status", "age"])
@@ -73,3 +79,9 @@ def test_a_strict_schema_knows_all_columns():
 
 def test_text_is_kept_on_one_line():
     assert RowExpression.parse("a >\n   1", where="", key="").text == "a > 1"
+
+
+def test_a_comment_hides_nothing_and_blanks_in_a_text_are_kept():
+    expression = RowExpression.parse("a <> 'x  y' -- two blanks\n and /* also */ \"c\n\" < 2", where="", key="")
+    assert expression.text == "a <> 'x  y' and \"c\n\" < 2"
+    assert expression.tree().sql("duckdb") == "a <> 'x  y' AND \"c\n\" < 2"

@@ -33,15 +33,15 @@ def few(frame: Frame, names: Sequence[str], key: Sequence[str], condition: Condi
 
 
 def read(found: Sequence[Mapping[str, Any]], names: Sequence[str], key: Sequence[str]) -> tuple[Sample, ...]:
-    """Return what `few` found: the values of `names` and of `key`."""
+    """Return what `few` found: the values of `names` and of `key`, rows that look the same once."""
     others = [other for other in key if other not in names]
-    samples = []
+    samples: list[Sample] = []
     for row in found:
         shown = list(map(json_clean, row.values()))
         found_key, values = shown[: len(others)], shown[len(others) :]
-        samples.append(
-            Sample(key=dict(zip(others, found_key, strict=True)), values=dict(zip(names, values, strict=True)))
-        )
+        sample = Sample(key=dict(zip(others, found_key, strict=True)), values=dict(zip(names, values, strict=True)))
+        if sample not in samples:
+            samples.append(sample)
     return tuple(samples)
 
 

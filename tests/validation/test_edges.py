@@ -182,7 +182,7 @@ def test_nan_is_null_whatever_the_parquet_footer_says(values, kind, judge, resul
     """Footers leave NaN out of their extremes, from which DuckDB concludes that there is none."""
     present = [value for value in values if value is not None and not math.isnan(value)]
     rules = {
-        "required_columns": ["x"], "range_constraints": {"x": [0, 0.5]}, "unique_columns": ["x"],
+        "required_columns": ["x"], "range_constraints": {"x": [0, 0.5]}, "unique_columns": ["k", "x"],
         "categorical_constraints": {"x": [1]},
     }  # fmt: skip
     verdict = judge({"k": list(range(len(values))), "x": pa.array(values, kind)}, rules)
@@ -338,3 +338,9 @@ def test_mostly_is_a_share_of_the_values_that_are_there(judge, result):
         found = result(judge(table, {"range_constraints": {"n": {"max": 9, "mostly": mostly}}}), "range.n")
         assert (found.status, found.unexpected, found.checked) == (status, 1, 10)
         assert len(found.samples) == (status == "failed")
+
+
+def test_rows_that_look_the_same_are_one_sample(judge, result):
+    """Without a key nobody could tell them apart; the count says how many there are."""
+    span = result(judge({"age": [31, 31, 31, 40, 2]}, {"range_constraints": {"age": [0, 30]}}), "range.age")
+    assert (span.unexpected, [sample.values["age"] for sample in span.samples]) == (4, [31, 40])

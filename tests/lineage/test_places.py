@@ -122,20 +122,77 @@ def test_columns_of_a_query_lead_to_the_columns_that_they_are_of() -> None:
     }
 
 
+USERS, TASKS = (Read(table, "id", "IDENTITY") for table in ("users", "tasks"))
+
+
 @pytest.mark.parametrize(
-    "sql",
+    ("sql", "columns"),
     [
-        "WITH late AS (SELECT id FROM tasks) SELECT id FROM late",
-        "SELECT id FROM (SELECT id FROM tasks) t",
-        "SELECT id FROM tasks UNION ALL SELECT id FROM users",
-        "SELECT id, (SELECT max(hours) FROM work) FROM tasks",
+        ("WITH late AS (SELECT id FROM tasks) SELECT id FROM late", {"id": (TASKS,)}),
+        ("WITH late(task) AS (SELECT id FROM tasks) SELECT task FROM late", {"task": (TASKS,)}),
+        ("WITH users AS (SELECT id FROM tasks) SELECT users.id FROM users", {"id": (TASKS,)}),
+        ("SELECT id AS task FROM (SELECT id FROM tasks) t", {"task": (TASKS,)}),
+        ("SELECT * FROM (SELECT id FROM tasks) t", {"id": (TASKS,)}),
+        ("SELECT id FROM (SELECT * FROM tasks) t", {"id": (TASKS,)}),
+        ("SELECT id FROM tasks UNION ALL SELECT id FROM users", {"id": (TASKS, USERS)}),
+        ("SELECT t.id FROM (SELECT * FROM tasks UNION SELECT * FROM users) t", {"id": (TASKS, USERS)}),
+        ("SELECT id FROM tasks WHERE id IN (SELECT task_id FROM work)", {"id": (TASKS,)}),
+        (
+            "WITH RECURSIVE r AS (SELECT id FROM tasks UNION ALL SELECT t.id FROM tasks t JOIN r ON true) SELECT id FROM r",
+            {"id": (TASKS,)},
+        ),
+        (
+            "WITH a AS (SELECT sum(hours) AS h FROM work), b AS (SELECT h + 1 AS h FROM a) SELECT h FROM b",
+            {"h": (Read("work", "hours", "AGGREGATION"),)},
+        ),
+        (
+            "SELECT upper(n) AS who FROM (SELECT name AS n FROM crm.users) u",
+            {"who": (Read("crm.users", "name", "TRANSFORMATION"),)},
+        ),
     ],
 )
-def test_of_a_query_in_a_query_columns_are_not_guessed(sql: str) -> None:
+def test_columns_are_followed_through_queries_in_a_query(sql: str, columns: dict[str, tuple[Read, ...]]) -> None:
     query = Query.read(sql, "postgres")
 
     assert query is not None
-    assert query.columns == {}
+    assert query.columns == columns
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("SELECT id, (SELECT max(hours) FROM work) AS most FROM tasks", {"id": (TASKS,)}),
+        ("SELECT * FROM tasks t JOIN users u ON u.id = t.user_id", {}),
+        ("SELECT t.*, u.* FROM tasks t JOIN users u ON u.id = t.user_id", {}),
+        ("SELECT id FROM (SELECT * FROM tasks JOIN users USING (user_id)) t", {}),
+        # Not taken for one of the star's.
+        ("SELECT t.*, price FROM tasks t JOIN users u ON true", {"*": (Read("tasks", "*", "IDENTITY"),), "price": ()}),
+        ("SELECT id FROM tasks UNION ALL SELECT * FROM users", {}),
+        ("SELECT * FROM tasks UNION ALL SELECT id, name FROM users", {}),
+        ("SELECT x FROM unnest(ARRAY[1, 2]) AS x", {}),
+        ("SELECT id FROM a.users JOIN b.users ON true", {}),
+        ("WITH late(a, b) AS (SELECT * FROM tasks) SELECT a FROM late", {}),
+        ("SELECT (t).* FROM tasks t", {}),
+    ],
+)
+def test_what_the_text_does_not_tell_is_not_guessed(sql: str, columns: dict[str, tuple[Read, ...]]) -> None:
+    query = Query.read(sql, "postgres")
+
+    assert query is not None
+    assert query.columns == columns
+
+
+def test_a_long_chain_of_queries_is_followed_once() -> None:
+    """And not once per column and step, which would not end."""
+    names = [f"c{number}" for number in range(30)]
+    sums = ", ".join(f"{' + '.join(names)} AS {name}" for name in names)
+    steps = [f"s0 AS (SELECT {', '.join(names)} FROM t)"]
+    steps += [f"s{step} AS (SELECT {sums} FROM s{step - 1})" for step in range(1, 9)]
+
+    query = Query.read(f"WITH {', '.join(steps)} SELECT c7 FROM s8", "postgres")
+
+    assert query is not None
+    assert {read.column for read in query.columns["c7"]} == set(names)
 
 
 @pytest.mark.parametrize(("sql", "scheme"), [("SELECT (", "postgres"), ("SELECT 1 FROM a", "no such dialect")])

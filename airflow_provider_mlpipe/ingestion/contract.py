@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,8 @@ class Contract:
         changes: how the source differs from `accepted`, in words.
 
     Raises:
-        SourceRejectedError: a column that is required, mapped, typed, or a key is missing, a name appears twice, or
-            the schema changed where it may not.
+        SourceRejectedError: a column that is required, mapped, typed, or a key is missing, a name appears twice or is
+            none, or the schema changed where it may not.
         ConfigError: the mapping gives one name to two columns.
     """
 
@@ -61,6 +62,7 @@ class Contract:
         # A column that the source does not have has no type either.
         mapped = pa.schema(fields + [pa.field(name, pa.null()) for name in self._added])
         self._require([*source.model.required_columns, *source.model.types, *self._keys()], list(mapped.names))
+        self._refuse_nameless(list(mapped.names))
         self._mapped = plain_schema(mapped)
         self._types = {name: arrow_type(word) for name, word in source.model.types.items()}
         typed = pa.schema([pa.field(item.name, self._types.get(item.name, item.type)) for item in self._mapped])
@@ -123,6 +125,18 @@ class Contract:
                 location=self._location,
                 problem=f"more than one column is named {', '.join(map(repr, twins))}",
                 hint="Give each column of the query a name of its own: SELECT a.id AS a_id, b.id AS b_id.",
+            )
+
+    def _refuse_nameless(self, names: list[str]) -> None:
+        """No engine can address them, and nobody could ask for them."""
+        nameless = [name for name in names if not name or "\0" in name]
+        if nameless:
+            raise SourceRejectedError.refused(
+                source=self._source.name,
+                location=self._location,
+                problem=f"column {names.index(nameless[0]) + 1} of {len(names)} is named {nameless[0]!r}, which is no name",
+                hint=f"Give it one, as in columns: {{row_number: {json.dumps(nameless[0])}}}"
+                + ("; pandas leaves its index without a name." if not nameless[0] else "."),
             )
 
     def _refuse_clashes(self, theirs: list[str], renamed: dict[str, list[str]]) -> None:

@@ -28,6 +28,9 @@ __all__ = ["csv_stream"]
 BLOCK_BYTES = 4 * 1024 * 1024
 """Read at a time. A row that is longer makes its file be read in blocks of the longest row allowed."""
 
+OTHER_DELIMITERS = "\t;|"
+"""What divides files that are called csv, too. It is never guessed: a lone column called ``a;b`` is asked about."""
+
 _INTEGER = r"-?(?:0|[1-9]\d{0,17})"
 _FORMS = {
     "int": rf"^{_INTEGER}$",
@@ -182,13 +185,11 @@ class _CsvFile:
         """
         import pyarrow as pa
 
-        if self._names is None:
-            self._names = self._header()
         try:
+            if self._names is None:
+                self._names = self._header()
             yield from self._texts(self._names, rejected)
         except pa.ArrowInvalid as error:
-            if "straddling" not in str(error):
-                raise
             if self._block >= self._longest or rejected is not None:
                 raise Unreadable(
                     f"{self._file.name}: a row is longer than max_record_bytes = {self._longest:,}; "
@@ -232,6 +233,12 @@ class _CsvFile:
         if twice:
             raise Unreadable(
                 f"{self._file.name}: the header names {', '.join(map(repr, twice))} more than once; give csv.names"
+            )
+        other = next((mark for mark in OTHER_DELIMITERS if mark in names[0]), "") if len(names) == 1 else ""
+        if other and not {"delimiter", "names"} & self._options.model_fields_set:
+            raise Unreadable(
+                f"{self._file.name}: the header is one column, {names[0]!r}; set csv.delimiter, to {other!r} if that "
+                "divides it"
             )
         return names
 
@@ -279,7 +286,7 @@ class _CsvFile:
                 yield
         except Unreadable as error:
             cause = error.__cause__
-            if isinstance(cause, pa.ArrowInvalid) and "straddling" in str(cause):
+            if isinstance(cause, pa.ArrowInvalid) and self._exceeds_block(str(cause)):
                 raise cause from None
             if "UTF8" not in str(cause) and not isinstance(cause, UnicodeDecodeError):
                 raise
@@ -287,6 +294,15 @@ class _CsvFile:
             raise Unreadable(
                 f"{self._file.name}:{line}: CSV that is not {self._options.encoding}; set csv.encoding"
             ) from cause
+
+
+    def _exceeds_block(self, problem: str) -> bool:
+        """Whether it is a row longer than a block that pyarrow could not read."""
+        if "Empty CSV file or block" in problem:
+            # In one of some hundred times it is this that it says of the row (pyarrow 26.0).
+            with self._file.unpacked() as stream:
+                return stream.read(self._block).strip(b"\r\n\0\xff\xfe\xef\xbb\xbf") != b""
+        return "straddling" in problem
 
 
 def _decoded(file: SourceFile, encoding: str) -> Iterator[str]:

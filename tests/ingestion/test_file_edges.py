@@ -119,6 +119,17 @@ def test_odd_but_readable(
         ("cut.json.gz", gzip.compress(json.dumps([{"a": 1}] * 9999).encode(), mtime=0)[:-20], "cut.json.gz: .*"),
         ("bytes.csv", b"a,b\n1,x\n2,\xe9\n", "bytes.csv:3: CSV that is not utf-8; set csv.encoding"),
         ("twins.csv", b"a,b,a\n1,2,3\n", "twins.csv: the header names 'a' more than once; give csv.names"),
+        (
+            "semicolons.csv",
+            b"id;name\n1;a\n",
+            "semicolons.csv: the header is one column, 'id;name'; set csv.delimiter, to ';'",
+        ),
+        (
+            "pandas.csv",
+            b",a\n0,1\n",
+            "column 1 of 2 is named '', which is no name\nHint: .*columns: {row_number: \"\"}; pandas",
+        ),
+        ("zero.jsonl", b'{"a": 1, "b\\u0000": 2}\n', "column 2 of 2 is named 'b.x00', which is no name"),
         ("open.csv", b'a,b\n1,"x\n2,y\n3,z\n', "open.csv: a quote is not closed, .* over 3 line breaks"),
         ("cut.json", b'[{"a": 1}, {"a": 2', "cut.json is no JSON after 1 records"),
         ("more.json", b'[{"a": 1}] [', "more.json is no JSON after 1 records .there is more after its end"),

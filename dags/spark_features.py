@@ -1,92 +1,41 @@
-"""User features computed by Spark: in the task's own process, or handed to a cluster by spark-submit.
+"""User features judged and computed by Spark, in the tasks' own processes.
 
-    ingest_users ────▶ validate_users ─┐
-                                       ├─▶ extract_features            spark_features
-    ingest_activity ───────────────────┘
+    ingest_users ─▶ validate_users ─┐
+                                    ├─▶ extract_features
+    ingest_activity ────────────────┘
 
-    ingest_users ────┐
-                     ├─▶ submit_features ─▶ validate_features        spark_features_submitted
-    ingest_activity ─┘
-
-Both publish the artifact that DuckDB would publish, so that whatever follows need not know. Without a cluster::
+What is published is what DuckDB would publish, so that whatever follows need not know. Without a cluster::
 
     pip install 'airflow-provider-mlpipe[spark]'     # and a Java, 17 or 21
-    pip install --no-deps apache-airflow-providers-apache-spark
     mlpipe sample
-    airflow connections add spark_default --conn-type spark --conn-host 'local[*]'
     airflow dags test spark_features 2026-01-15
-    airflow dags test spark_features_submitted 2026-01-15
 
-The Spark of the first is all cores of the worker unless ``[mlpipe] spark_master`` (``AIRFLOW__MLPIPE__SPARK_MASTER``)
-names one; that of the second is what the connection says: ``yarn``, ``spark://host:7077``, ``k8s://...``, with
-``deploy-mode`` and the like in its extra. Without the Spark provider nobody can submit: there is no second Dag then, as
-the description of the first says. ``--no-deps`` because the provider asks for pyspark-client, which overwrites files of
-pyspark; SparkSubmitOperator needs neither, only ``spark-submit`` on the worker's PATH.
-
-On Databricks and EMR their own operators run the same file with the same arguments.
+Spark is all cores of the worker unless ``[mlpipe] spark_master`` (``AIRFLOW__MLPIPE__SPARK_MASTER``) names one. To hand
+the work to a cluster instead, see `spark_features_submitted`.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 from airflow.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-import airflow_provider_mlpipe
 from airflow_provider_mlpipe.operators import ExtractFeaturesOperator, SourceIngestOperator, ValidateOperator
-
-try:
-    from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-except ImportError:
-    SparkSubmitOperator = None
-
-CONFIG = Path(__file__).resolve().parents[1] / "config" / "feature_config.yaml"
-JOB = Path(airflow_provider_mlpipe.__file__).parent / "feature_extraction" / "__main__.py"
-
-# Where the job publishes: beside its inputs, in the folder of the run's interval.
-FEATURES = (
-    "{{ ti.xcom_pull('ingest_users').rsplit('/', 3)[0] }}/user_features/features/"
-    "{{ data_interval_start | ts_nodash }}Z-{{ data_interval_end | ts_nodash }}Z"
-)
-RULES = {
-    "user_features": {
-        "required_columns": ["user_id", "event_timestamp"],
-        "unique_columns": ["user_id"],
-        "range_constraints": {"tasks_completed_7d": {"min": 0}},
-    },
-}
-
-COMMON: dict[str, Any] = {
-    "doc_md": __doc__,
-    "schedule": CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
-    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
-    "catchup": False,
-    "default_args": {"retries": 2, "retry_delay": timedelta(minutes=1)},
-    "tags": ["mlpipe", "features", "spark"],
-}
-
-
-def ingestion() -> tuple[SourceIngestOperator, SourceIngestOperator]:
-    """Return the tasks that bring in users and activity."""
-    users, activity = (
-        SourceIngestOperator(task_id=f"ingest_{role}", source=source, config="ingestion_config.yaml")
-        for role, source in (("users", "user_data"), ("activity", "activity_data"))
-    )
-    return users, activity
-
 
 with DAG(
     dag_id="spark_features",
-    description="Tracker database -> rules -> user features, judged and computed by Spark in the task"
-    + (
-        "" if SparkSubmitOperator else " (nothing to submit by: apache-airflow-providers-apache-spark is not installed)"
-    ),
-    **COMMON,
-) as in_process:
-    users, activity = ingestion()
+    description="Tracker database -> rules -> user features, judged and computed by Spark in the task",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    tags=["mlpipe", "features", "spark"],
+) as dag:
+    users = SourceIngestOperator(task_id="ingest_users", source="user_data", config="ingestion_config.yaml")
+    activity = SourceIngestOperator(task_id="ingest_activity", source="activity_data", config="ingestion_config.yaml")
+
     valid = ValidateOperator(
         task_id="validate_users",
         artifact=users.output,
@@ -94,6 +43,7 @@ with DAG(
         dataset="user_data",
         engine="spark",
     )
+    # Only what Spark is to compute says so: what is small is faster without it.
     ExtractFeaturesOperator(
         task_id="extract_features",
         feature_set="user_features",
@@ -101,27 +51,3 @@ with DAG(
         inputs={"users": valid.output, "activity": activity.output},
         engine="spark",
     )
-
-if SparkSubmitOperator:
-    with DAG(
-        dag_id="spark_features_submitted",
-        description="Tracker database -> user features, computed by a job on a Spark cluster -> rules",
-        **COMMON,
-    ) as submitted:
-        users, activity = ingestion()
-        submit = SparkSubmitOperator(
-            task_id="submit_features",
-            conn_id="spark_default",
-            name="user_features",
-            application=str(JOB),
-            application_args=[
-                *("--engine", "spark", "--config", str(CONFIG), "--set", "user_features"),
-                *("--inputs", f"users={users.output}", "--inputs", f"activity={activity.output}"),
-                *("--interval-start", "{{ data_interval_start.isoformat() }}"),
-                *("--as-of", "{{ data_interval_end.isoformat() }}"),
-                *("--dag-id", "{{ dag.dag_id }}", "--task-id", "{{ task.task_id }}", "--run-id", "{{ run_id }}"),
-                *("--try-number", "{{ ti.try_number }}"),
-            ],
-        )
-        judge = ValidateOperator(task_id="validate_features", artifact=FEATURES, config=RULES, dataset="user_features")
-        [users, activity] >> submit >> judge

@@ -131,10 +131,11 @@ class Contract:
         """No engine can address them, and nobody could ask for them."""
         nameless = [name for name in names if not name or "\0" in name]
         if nameless:
+            place = names.index(nameless[0]) + 1
             raise SourceRejectedError.refused(
                 source=self._source.name,
                 location=self._location,
-                problem=f"column {names.index(nameless[0]) + 1} of {len(names)} is named {nameless[0]!r}, which is no name",
+                problem=f"column {place} of {len(names)} is named {nameless[0]!r}, which is no name",
                 hint=f"Give it one, as in columns: {{row_number: {json.dumps(nameless[0])}}}"
                 + ("; pandas leaves its index without a name." if not nameless[0] else "."),
             )

@@ -295,13 +295,12 @@ class _CsvFile:
                 f"{self._file.name}:{line}: CSV that is not {self._options.encoding}; set csv.encoding"
             ) from cause
 
-
     def _exceeds_block(self, problem: str) -> bool:
         """Whether it is a row longer than a block that pyarrow could not read."""
         if "Empty CSV file or block" in problem:
             # In one of some hundred times it is this that it says of the row (pyarrow 26.0).
             with self._file.unpacked() as stream:
-                return stream.read(self._block).strip(b"\r\n\0\xff\xfe\xef\xbb\xbf") != b""
+                return bool(stream.read(self._block).strip(b"\r\n\0\xff\xfe\xef\xbb\xbf"))
         return "straddling" in problem
 
 

@@ -5,20 +5,16 @@ The runs are those of `tests.operators.observed`: the example Dags as people cop
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import attr
 import pytest
+
+from tests.lineage.facts import check_facets, edges, named, only, origins
 
 if TYPE_CHECKING:
     from tests.operators.observed import Observed
 
 pytestmark = [pytest.mark.slow, pytest.mark.airflow]
-
-Column = tuple[str, str, str]
-"""Namespace, name and field."""
 
 
 @pytest.fixture(scope="module")
@@ -26,27 +22,6 @@ def seen() -> Observed:
     from tests.operators.observed import observed
 
     return observed()
-
-
-def named(datasets: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(dataset["namespace"], dataset["name"]) for dataset in datasets]
-
-
-def only(datasets: list[dict[str, Any]], ending: str) -> dict[str, Any]:
-    """Return the one data set whose name ends so."""
-    (found,) = [dataset for dataset in datasets if dataset["name"].endswith(ending)]
-    return found
-
-
-def known_facets() -> dict[str, type]:
-    """OpenLineage's own classes, which are generated from its JSON schemas, by the schema that each says it is of."""
-    generated = importlib.import_module("openlineage.client.generated")
-    found: dict[str, type] = {}
-    for module in pkgutil.iter_modules(generated.__path__):
-        for thing in vars(importlib.import_module(f"{generated.__name__}.{module.name}")).values():
-            if isinstance(thing, type) and attr.has(thing) and hasattr(thing, "_get_schema"):
-                found[thing._get_schema()] = thing
-    return found
 
 
 def test_every_task_is_told_of_at_its_start_and_at_its_end(seen: Observed) -> None:
@@ -59,17 +34,7 @@ def test_every_task_is_told_of_at_its_start_and_at_its_end(seen: Observed) -> No
 
 
 def test_every_facet_is_what_openlineage_says_it_is(seen: Observed) -> None:
-    classes = known_facets()
-    checked = set()
-    for event in seen.events:
-        for dataset in (*event["inputs"], *event["outputs"]):
-            parts = (dataset.get(part) or {} for part in ("facets", "inputFacets", "outputFacets"))
-            for name, facet in (item for part in parts for item in part.items()):
-                kind = classes[facet["_schemaURL"]]
-                # Refuses what it does not know, and to be without what it needs.
-                kind(**{key: value for key, value in facet.items() if not key.startswith("_")})
-                checked.add(name)
-    assert checked == {
+    assert check_facets(seen.events) == {
         "columnLineage", "dataQualityAssertions", "dataQualityMetrics", "inputStatistics", "outputStatistics",
         "schema", "storage", "version",
     }  # fmt: skip
@@ -83,29 +48,10 @@ def test_nothing_sent_holds_where_the_provider_could_not_ask(seen: Observed) -> 
         ]
 
 
-def edges(seen: Observed) -> dict[Column, set[Column]]:
-    """Return which columns each column comes from, over all events."""
-    found: dict[Column, set[Column]] = {}
-    for event in seen.events:
-        for dataset in event["outputs"]:
-            fields = dataset["facets"].get("columnLineage", {}).get("fields", {})
-            for field, said in fields.items():
-                came = {(one["namespace"], one["name"], one["field"]) for one in said["inputFields"]}
-                found.setdefault((dataset["namespace"], dataset["name"], field), set()).update(came)
-    return found
-
-
-def origins(column: Column, came: dict[Column, set[Column]]) -> set[Column]:
-    """Follow a column back to where nothing leads further."""
-    if column not in came:
-        return {column}
-    return {origin for one in came[column] for origin in origins(one, came)}
-
-
 def test_a_feature_in_the_online_store_leads_back_to_columns_of_the_database(seen: Observed) -> None:
     database = f"sqlite://{seen.databases['good'].removeprefix('sqlite:///')}"
 
-    found = origins(("mlpipe", "user_profile_features", "current_workload_hours"), edges(seen))
+    found = origins(("mlpipe", "user_profile_features", "current_workload_hours"), edges(seen.events))
 
     assert found == {
         (database, "users", "user_id"),
@@ -117,7 +63,7 @@ def test_a_training_set_leads_back_to_labels_and_features(seen: Observed) -> Non
     database = f"sqlite://{seen.databases['good'].removeprefix('sqlite:///')}"
     event = seen.event("training", "training_set_weekly.training_set", "COMPLETE")
     (output,) = named(event["outputs"])
-    came = edges(seen)
+    came = edges(seen.events)
 
     assert output == ("file", f"{seen.artifacts}/late_tasks/training_set") or output[1].startswith(
         f"{seen.artifacts}/late_tasks"

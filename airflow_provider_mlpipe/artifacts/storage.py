@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
+from airflow_provider_mlpipe.artifacts.silence import close_silent
 from airflow_provider_mlpipe.errors import ArtifactError, ConfigError, PublishError, redact
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
     import pyarrow.fs as pafs
 
-__all__ = ["S3Options", "Storage", "join"]
+__all__ = ["S3Options", "Storage", "hang_up", "join"]
+
+_HTTPS, _HTTP = 443, 80
+_ports: set[int] = set()
+"""Of the servers that were asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +262,7 @@ def _s3(options: S3Options) -> pafs.FileSystem:
     import pyarrow.fs as pafs
 
     endpoint = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
+    port = _HTTPS
     settings: dict[str, Any] = {"region": options.region or os.environ.get("AWS_REGION", "us-east-1")}
     if options.access_key:
         settings |= {"access_key": options.access_key, "secret_key": options.secret_key}
@@ -265,7 +271,15 @@ def _s3(options: S3Options) -> pafs.FileSystem:
     if endpoint:
         parsed = urlparse(endpoint)
         settings |= {"endpoint_override": parsed.netloc, "scheme": parsed.scheme}
+        port = parsed.port or (_HTTP if parsed.scheme == "http" else _HTTPS)
     authorities = options.ca_file or os.environ.get("AWS_CA_BUNDLE", "")
     if authorities:
         settings["tls_ca_file_path"] = authorities
+    _ports.add(port)
     return pafs.S3FileSystem(**settings)
+
+
+def hang_up() -> None:
+    """Have requests to buckets fail that are not answered, in whatever thread they are waited for."""
+    if _ports:
+        close_silent(_ports)

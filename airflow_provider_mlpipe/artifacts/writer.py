@@ -110,8 +110,9 @@ class ArtifactWriter:
         """Discard everything unless it was published."""
         if self._published:
             return
-        if self._open is not None:
-            self._open.abandon()
+        answers = self._open is None or self._open.abandon()
+        if not answers and error is not None and not isinstance(error, Exception):
+            return  # told to stop, and there is no time to wait for a storage that does not answer
         for name in [part.name for part in self._parts] + ([self._open.name] if self._open else []):
             self._place.delete(name)
 
@@ -250,13 +251,15 @@ class _OpenPart:
             self._sink.close()
         return Part(name=self.name, rows=self.rows, bytes=self._sink.size, sha256=self._sink.sha256.hexdigest())
 
-    def abandon(self) -> None:
-        """Let go of the file after a failure; what the system says of it now does not matter any more."""
+    def abandon(self) -> bool:
+        """Let go of the file after a failure; return whether the system had nothing to say against it."""
+        fine = True
         for thing in (self._writer, self._sink):
             try:
                 thing.close()
             except OSError:
-                continue
+                fine = False
+        return fine
 
 
 class _HashingSink:
@@ -345,6 +348,22 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([pa.field(f.name, _plain_type(f.type), f.nullable) for f in schema])
+
+
+def unwritable(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Return the columns of `schema` whose type parquet cannot hold."""
+    return {} if _writable(schema) else {f.name: f.type for f in schema if not _writable([f])}
+
+
+def _writable(fields: Iterable[pa.Field]) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema(fields)).close()
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
 
 
 def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:

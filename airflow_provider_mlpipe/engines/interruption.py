@@ -12,18 +12,21 @@ would be at the door of a ``with`` block more often than not, and what the block
 from __future__ import annotations
 
 import logging
-import os
+import select
 import signal
+import socket
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.artifacts.storage import hang_up
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-__all__ = ["heed", "interruptible", "signals_interrupt"]
+__all__ = ["bell", "heed", "interruptible", "signals_interrupt"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,15 @@ def heed() -> None:
         _watch.heed()
 
 
+def bell() -> tuple[int, frozenset[int]] | None:
+    """Return the file descriptor of a socket that holds the number of a signal until a thread here has heard of it.
+
+    With it, the numbers that matter. For who runs C code that keeps Python's lock, so that no thread of this process
+    hears of anything: another process can look. None if no signal is listened for.
+    """
+    return None if _watch is None else (_watch.reader.fileno(), frozenset(_watch.handlers))
+
+
 @contextmanager
 def signals_interrupt(signals: Collection[int]) -> Iterator[None]:
     """Call off what is `interruptible` when one of `signals` comes during the block; then let its handler raise.
@@ -101,6 +113,7 @@ class _Watch:
         handlers: by signal, who handled it before.
         waiting: arguments of a handler that is to be called.
         raised: what a handler raised.
+        reader: where the numbers of signals arrive.
         urgent: whether handlers raise wherever the main thread is.
     """
 
@@ -108,16 +121,17 @@ class _Watch:
     waiting: tuple[int, Any] | None = None
     raised: BaseException | None = None
     urgent: bool = False
+    reader: socket.socket = field(init=False)
     _over: threading.Event = field(default_factory=threading.Event)
     _handling: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take the place of the handlers, and start the thread that hears of signals when no handler can run."""
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        watcher = threading.Thread(target=self._listen, args=(reader,), name="mlpipe-signals", daemon=True)
-        before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self.reader, writer = socket.socketpair()
+        writer.setblocking(False)  # noqa: FBT003 - it is its only argument
+        watcher = threading.Thread(target=self._listen, name="mlpipe-signals", daemon=True)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         for number in self.handlers:
             signal.signal(number, self._handle)
         watcher.start()
@@ -129,9 +143,9 @@ class _Watch:
             for number, handler in self.handlers.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(before)
-            os.close(writer)
+            writer.close()
             watcher.join()
-            os.close(reader)
+            self.reader.close()
 
     def heed(self) -> None:
         """Call the handler that waits, if there is one."""
@@ -154,9 +168,14 @@ class _Watch:
             self.raised = stop
             raise
 
-    def _listen(self, reader: int) -> None:
-        """Wait for a signal's number to come through the pipe, or for the pipe to be closed."""
-        while numbers := os.read(reader, 64):
+    def _listen(self) -> None:
+        """Wait for a signal's number to come, or for the other end to be closed.
+
+        It is taken only when this thread is able to act on it: until then others see it (`bell`).
+        """
+        came = select.poll()
+        came.register(self.reader, select.POLLIN)
+        while came.poll() and (numbers := self.reader.recv(64)):
             for number in self.handlers.keys() & set(numbers):
                 self._call_off(number)
 
@@ -170,6 +189,7 @@ class _Watch:
                         cancel()
                     except Exception:
                         logger.debug("could not be called off", exc_info=True)
+            hang_up()
             self._over.wait(_AGAIN_SECONDS)
             self.urgent = time.monotonic() > deadline
             if self.raised is None and (self.urgent or self.waiting is None):

@@ -12,6 +12,7 @@ import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from airflow_provider_mlpipe.engines.interruption import heed
 from airflow_provider_mlpipe.ingestion.failures import Unreadable
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ def native_batches(uri: str, sql: str, settings: list[str], rows: int) -> Genera
     try:
         import connectorx
 
-        yield from connectorx.read_sql(
+        for batch in connectorx.read_sql(
             uri, sql, return_type="arrow_stream", batch_size=rows, pre_execution_query=settings
-        )
+        ):
+            heed()  # a query may also end as if it were complete when it is called off
+            yield batch
     except BaseException as error:
         if type(error).__name__ != "PanicException" and not isinstance(error, RuntimeError):
             raise

@@ -8,6 +8,7 @@ import re
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from airflow_provider_mlpipe.engines.interruption import heed
 from airflow_provider_mlpipe.errors import SourceRejectedError
 from airflow_provider_mlpipe.ingestion.database import DatabaseReader, named_parameters
 from airflow_provider_mlpipe.ingestion.mysql import native
@@ -133,10 +134,11 @@ class MysqlReader(DatabaseReader):
             rows = min(rows, self._rows_of_long_values(connected))
         uri = native_uri(self._request.uri)
         if uri is not None and native.available():
-            batches = native.native_batches(uri, sql, list(SETTINGS), rows)
+            batches = native.native_batches(uri, connected.mark.on(sql), list(SETTINGS), rows)
             try:
                 first = list(itertools.islice(batches, 1))
             except Exception as error:  # noqa: BLE001 - whatever it is, the cursor gets to the bottom of it
+                heed()
                 logger.warning("source %s: connectorx cannot read this (%s); a cursor reads it, more slowly",
                                self._request.name, type(error).__name__)  # fmt: skip
             else:

@@ -6,8 +6,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from airflow_provider_mlpipe.engines.interruption import heed
 from airflow_provider_mlpipe.errors import ConfigError, did_you_mean
 from airflow_provider_mlpipe.ingestion.failures import Unreadable
+from airflow_provider_mlpipe.ingestion.mysql.watching import Mark, watched
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.ingestion.mysql.columns import Column
 
-__all__ = ["SETTINGS", "Session", "known_options", "native_uri", "session"]
+__all__ = ["SETTINGS", "Session", "arguments_of", "known_options", "native_uri", "session"]
 
 CONNECT_SECONDS = 10
 SETTINGS = ("SET time_zone = '+00:00'", "SET net_write_timeout = 3600")
@@ -38,17 +40,22 @@ _SECURING = {"ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_ver
 
 
 class Session:
-    """An open connection."""
+    """An open connection.
+
+    Attributes:
+        mark: what its statements bear, so that they can be found on the server.
+    """
 
     def __init__(self, connection: Any) -> None:  # noqa: ANN401 - pymysql has no types
         self._connection = connection
+        self.mark = Mark()
 
     def run(self, sql: str) -> tuple[tuple[Any, ...], ...]:
         """Execute a statement and return its few rows."""
         from pymysql.cursors import Cursor
 
         with self._connection.cursor(Cursor) as cursor:
-            cursor.execute(sql)
+            cursor.execute(self.mark.on(sql))
             found: tuple[tuple[Any, ...], ...] = cursor.fetchall()
             return found
 
@@ -57,7 +64,7 @@ class Session:
         from pymysql.cursors import Cursor
 
         with self._connection.cursor(Cursor) as cursor:
-            cursor.execute(sql)
+            cursor.execute(self.mark.on(sql))
             return list(cursor._result.fields)  # noqa: SLF001 - cursor.description leaves out flags and character set
 
     def batches(self, sql: str, columns: list[Column], rows: int) -> Generator[pa.RecordBatch, None, None]:
@@ -69,8 +76,9 @@ class Session:
         names = [column.name for column in columns]
         cursor = self._connection.cursor(SSCursor)
         try:
-            cursor.execute(sql)
+            cursor.execute(self.mark.on(sql))
             while some := cursor.fetchmany(rows):
+                heed()
                 arrays = [pa.array(values, kind) for values, kind in zip(zip(*some, strict=True), kinds, strict=True)]
                 yield pa.RecordBatch.from_arrays(arrays, names=names)
         finally:
@@ -94,7 +102,7 @@ def session(uri: str) -> Iterator[Session]:
     import pymysql
     from pymysql.converters import encoders  # and no decoders: values stay as they were sent
 
-    arguments = _arguments(uri)
+    arguments = arguments_of(uri)
     connection = pymysql.connect(conv=encoders, charset="utf8mb4", **arguments)
     try:
         found = Session(connection)
@@ -104,13 +112,14 @@ def session(uri: str) -> Iterator[Session]:
         for statement in (*SETTINGS, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"):
             found.run(statement)
         found.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-        yield found
+        with watched(uri, found.mark):
+            yield found
     finally:
         with suppress(pymysql.err.Error):  # a connection that broke cannot say good-bye
             connection.close()
 
 
-def _arguments(uri: str) -> dict[str, Any]:
+def arguments_of(uri: str) -> dict[str, Any]:
     """Return PyMySQL's arguments for a SQLAlchemy URL."""
     split = urlsplit(uri)
     found: dict[str, Any] = {

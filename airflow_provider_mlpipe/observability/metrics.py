@@ -54,6 +54,14 @@ _ALL = (
     Metric(name="rows_validated", stage="validate", unit="rows", meaning="Rows of the judged artifact."),
     Metric(name="rows_quarantined", stage="validate", unit="rows", meaning="Rows taken out because they break a rule "
            "of on_failure: quarantine."),
+    Metric(name="rejected", stage="validate", unit="artifacts", meaning="1 if the data may not be passed on: a rule of "
+           "severity ERROR failed, and no quarantine took the rows out."),
+    Metric(name="drift_failed", stage="validate", unit="rules", meaning="Failed rules on the distribution of a column "
+           "(drift)."),
+    Metric(name="freshness_failed", stage="validate", unit="rules", meaning="Failed rules on how old the newest data "
+           "is (freshness)."),
+    Metric(name="row_count_failed", stage="validate", unit="rules", meaning="Failed rules on the number of rows, "
+           "row_count_anomaly among them."),
     Metric(name="entities", stage="extract", unit="entities", meaning="Entities with a feature row."),
     Metric(name="features", stage="extract", unit="features", meaning="Features computed per entity."),
     Metric(name="events_read", stage="extract", unit="rows", meaning="Events of the input artifacts."),
@@ -104,6 +112,11 @@ _ALL = (
     Metric(name="labels_without_time", stage="train", unit="rows", meaning="Labels without a time."),
     Metric(name="pit_violations", stage="train", unit="rows", meaning="Labels with a feature from after them, or older "
            "than its TTL; always 0, for anything else is refused."),
+    Metric(name="last_success_timestamp", stage="any", unit="seconds since 1970", meaning="Wall clock at the end of "
+           "the task's last success, a backfill's too. In Airflow's metrics only."),
+    Metric(name="last_success_as_of", stage="any", unit="seconds since 1970", meaning="The moment (as_of) that the "
+           "task's last success was about: a scheduled run's is the end of its data interval. In Airflow's metrics "
+           "only."),
     Metric(name="duration_seconds", stage="any", unit="seconds", meaning="Wall time of the stage.", kind="timer"),
     Metric(name="cpu_seconds", stage="any", unit="seconds", meaning="CPU time of the stage, user and system, this "
            "process and its children."),

@@ -128,6 +128,7 @@ class StageOperator(OpenLineageMixin, MlpipeOperator):
             published = self.run_stage(job)
             job.trail.returns(published, job.options)
             self._tell_outlets(published, job)
+            job.emit_success()
             return published
 
     @abstractmethod

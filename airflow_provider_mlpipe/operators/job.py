@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ class Job:
         engine: what the embedded engine may take.
         context: Airflow's context of the task.
         trail: what is read and written, for OpenLineage.
+        measured: stage and dataset of the metrics that were sent.
     """
 
     run: Run
@@ -50,6 +52,7 @@ class Job:
     engine: DuckDBSettings
     context: Context
     trail: Trail = field(default_factory=Trail)
+    measured: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def options(self) -> S3Options:
@@ -104,7 +107,17 @@ class Job:
         """Send what the stage measured of a dataset to where Airflow sends its own metrics."""
         from airflow_provider_mlpipe.operators import telemetry
 
-        telemetry.emit(metrics, dataset=dataset, dag_id=self.run.dag_id, task_id=self.run.task_id)
+        stage = telemetry.stage_of(metrics)
+        self.measured.add((stage, dataset))
+        telemetry.emit(metrics, stage=stage, dataset=dataset, run=self.run)
+
+    def emit_success(self) -> None:
+        """Say of all that metrics were sent of when this was, and what it was about; nothing says it of a failure."""
+        from airflow_provider_mlpipe.operators import telemetry
+
+        success = {"last_success_timestamp": int(time.time()), "last_success_as_of": int(self.as_of.timestamp())}
+        for stage, dataset in sorted(self.measured):
+            telemetry.emit(success, stage=stage, dataset=dataset, run=self.run)
 
 
 def run_of(context: Context) -> Run:

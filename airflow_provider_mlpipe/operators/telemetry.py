@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_mlpipe.run import Run
+
 __all__ = ["PREFIX", "emit", "stage_of"]
 
 log = logging.getLogger(__name__)
@@ -37,23 +39,25 @@ def stage_of(metrics: Mapping[str, Any]) -> str:
     return next((stage for stage in stages if stage != "any"), "any")
 
 
-def emit(metrics: Mapping[str, Any], *, dataset: str, dag_id: str, task_id: str) -> None:
+def emit(metrics: Mapping[str, Any], *, stage: str, dataset: str, run: Run) -> None:
     """Send ``mlpipe.<stage>.<metric>`` to whatever Airflow sends its own metrics to: StatsD, OpenTelemetry, nothing.
 
-    Of mapped tasks the one that ends last is seen: the map index is no tag, for nothing bounds it.
+    The tags are `dataset`, ``dag_id`` and ``task_id``, and of a mapped task ``map_index``: else the one that ends last
+    would stand for all. Airflow bounds it by ``[core] max_map_length``. Nothing bounds the runs, so they are no tag.
 
     Args:
-        metrics: values by the names of the metric registry, which says the stage; anything else is left out.
+        metrics: values by the names of the metric registry; anything else is left out.
+        stage: that measured, see `stage_of`.
         dataset: the artifact's dataset name, the feature set's or the feature view's.
-        dag_id: of the task.
-        task_id: of the task.
+        run: of the task.
     """
     from airflow.providers.common.compat.sdk import Stats
 
     from airflow_provider_mlpipe.observability import REGISTRY
 
-    stage = stage_of(metrics)
-    tags = {"dataset": dataset, "dag_id": dag_id, "task_id": task_id}
+    tags = {"dataset": dataset, "dag_id": run.dag_id, "task_id": run.task_id}
+    if run.map_index >= 0:
+        tags["map_index"] = str(run.map_index)
     # An InfluxDB-style tag with a comma in it would be refused, with an error in the log for every metric.
     tags = {name: _ODD.sub("_", text) for name, text in tags.items()}
     for name, value in metrics.items():

@@ -162,9 +162,10 @@ class ValidateOperator(StageOperator):
 
     def _push(self, sifted: Mapping[str, Sifting], job: Job, *, several: bool) -> None:
         """Push the small extras: of one artifact as they are, of several by name."""
-        job.push("metrics", _total([sifting.counts for sifting in sifted.values()]))
-        for sifting in sifted.values():
-            job.emit_metrics(sifting.counts, dataset=sifting.first.dataset)
+        measured = [sifting.counts | {"rejected": int(not sifting.passed)} for sifting in sifted.values()]
+        job.push("metrics", _total(measured))
+        for sifting, metrics in zip(sifted.values(), measured, strict=True):
+            job.emit_metrics(metrics, dataset=sifting.first.dataset)
         extras: dict[str, dict[str, Any]] = {
             "validation": {name: {"passed": each.passed} | _counts(each) for name, each in sifted.items()},
             "report": {name: each.first.report for name, each in sifted.items()},

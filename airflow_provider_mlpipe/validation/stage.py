@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_mlpipe import engines
@@ -111,6 +112,7 @@ def count_results(results: Iterable[RuleResult], rows: int) -> Metrics:
     listed = list(results)
     failed = [result for result in listed if result.failed]
     skipped = sum(result.status == "skipped" for result in listed)
+    of_kind = Counter(result.kind for result in failed)
     return Metrics(
         total_checks=len(listed) - skipped,
         passed=sum(result.passed for result in listed),
@@ -119,6 +121,9 @@ def count_results(results: Iterable[RuleResult], rows: int) -> Metrics:
         warnings=sum(result.severity == "WARNING" for result in failed),
         skipped=skipped,
         rows_validated=rows,
+        drift_failed=of_kind["drift"],
+        freshness_failed=of_kind["fresh"],
+        row_count_failed=of_kind["row_count"] + of_kind["row_count_anomaly"] + of_kind["rows"],
     )
 
 

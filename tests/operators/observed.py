@@ -14,6 +14,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import Message
 
-__all__ = ["Observed", "observed"]
+__all__ = ["Observed", "Post", "observed", "posts"]
 
 CONNECTIONS = {
     "AIRFLOW_CONN_SMTP_DEFAULT": {"conn_type": "smtp", "extra": {"disable_ssl": True, "disable_tls": True}},
@@ -59,6 +60,7 @@ class Observed:
     """What everybody received, and the runs that sent it, by name.
 
     Attributes:
+        started: seconds since 1970, whole.
         called_back: the log of a process of the Dag processor that called the callbacks of ``rejected``.
     """
 
@@ -68,6 +70,7 @@ class Observed:
     mails: list[Message] = field(default_factory=list)
     artifacts: Path = Path()
     databases: dict[str, str] = field(default_factory=dict)
+    started: int = field(default_factory=lambda: int(time.time()))
     called_back: str = ""
 
     @property
@@ -111,7 +114,7 @@ def _datagrams(into: list[str]) -> Iterator[int]:
 
 
 @contextmanager
-def _posts(into: list[Post]) -> Iterator[str]:
+def posts(into: list[Post]) -> Iterator[str]:
     """Receive whatever is posted to a free port, and answer as a webhook of Slack does."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -168,7 +171,7 @@ def observed() -> Observed:
     }
     with ExitStack() as open_until_done:
         statsd = open_until_done.enter_context(_datagrams(seen.datagrams))
-        web = open_until_done.enter_context(_posts(seen.posts))
+        web = open_until_done.enter_context(posts(seen.posts))
         smtp = open_until_done.enter_context(_mails(seen.mails))
         airflow = new_airflow(place).with_env(
             **_settings(web, smtp), AIRFLOW__MLPIPE__ARTIFACT_ROOT=str(seen.artifacts)
@@ -219,6 +222,7 @@ def _cases(databases: dict[str, str], statsd: int, web: str) -> dict[str, Step]:
     }
     return {
         "rejected": Step("rejected", "2026-01-15", env=bad | to_statsd),
+        "mapped": Step("mapped", "2026-01-15", env=bad | to_statsd),
         "kept": Step("kept", "2026-01-15", env=bad | to_statsd),
         "absent": Step("absent", "2026-01-15", env=good | to_statsd),
         "otel": Step("plain", "2026-01-16", env=good | to_otel),

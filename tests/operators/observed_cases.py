@@ -76,6 +76,21 @@ with DAG("kept", **DAILY, on_success_callback=MlpipeNotifier(mail("dag@example.c
 with DAG("plain", **DAILY):
     SourceIngestOperator(task_id="people", source="people", config={"sources": SOURCES})
 
+with DAG("mapped", **DAILY):
+    SourceIngestOperator.partial(
+        task_id="people",
+        source="people",
+        config={
+            "sources": {
+                "people": {
+                    "type": "database",
+                    "connection_string": "${MLPIPE_SAMPLE_DB}",
+                    "query": "SELECT * FROM users WHERE status = :status",
+                }
+            }
+        },
+    ).expand(parameters=[{"status": status} for status in ("active", "inactive", "nobody")])
+
 with DAG("absent", **DAILY):
     SourceIngestOperator(
         task_id="people",

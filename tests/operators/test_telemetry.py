@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import re
 import socket
+import time
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_mlpipe.observability import REGISTRY
+from airflow_provider_mlpipe.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.operators.observed import Observed
 
-TAGS = {"dataset": "users", "dag_id": "my.dag", "task_id": "group.ingest"}
+RUN = Run(dag_id="my.dag", task_id="group.ingest", run_id="manual__2026-01-14")
+TAGS = "dataset=users,dag_id=my.dag,task_id=group.ingest"
 
 
 @pytest.fixture
@@ -61,12 +66,10 @@ def test_every_metric_of_the_registry_passes_airflows_own_validators(stats: Any,
     stats.initialize(factory=statsd(receiver), export_legacy_names=True)
     for stage in ("ingest", "validate", "extract", "materialize", "train"):
         names = [name for name, metric in REGISTRY.items() if metric.stage in {stage, "any"}]
-        emit(dict.fromkeys(names, 1), **TAGS)
+        emit(dict.fromkeys(names, 1), stage=stage, dataset="users", run=RUN)
 
         sent = [receiver.recv(65_535).decode() for _ in names]
-        assert sorted(sent) == sorted(
-            f"airflow.mlpipe.{stage}.{name},dataset=users,dag_id=my.dag,task_id=group.ingest:1|g" for name in names
-        )
+        assert sorted(sent) == sorted(f"airflow.mlpipe.{stage}.{name},{TAGS}:1|g" for name in names)
 
 
 def test_opentelemetry_takes_the_names_too() -> None:
@@ -79,16 +82,32 @@ def test_a_tag_that_a_backend_would_refuse_is_made_one_that_it_takes(stats: Any,
     from airflow_provider_mlpipe.operators.telemetry import emit
 
     stats.initialize(factory=statsd(receiver), export_legacy_names=False)
-    emit({"records_read": 7}, dataset="a,b=c d", dag_id="däg", task_id="t")
+    emit({"records_read": 7}, stage="ingest", dataset="a,b=c d", run=Run(dag_id="däg", task_id="t"))
 
     assert receiver.recv(65_535) == b"airflow.mlpipe.ingest.records_read,dataset=a_b_c_d,dag_id=d_g,task_id=t:7|g"
+
+
+def test_a_mapped_task_is_told_from_the_others_by_its_index(stats: Any, receiver: socket.socket) -> None:
+    from airflow_provider_mlpipe.operators.telemetry import emit
+
+    stats.initialize(factory=statsd(receiver), export_legacy_names=False)
+    for index in range(2):
+        emit({"records_read": 7 + index}, stage="ingest", dataset="users", run=replace(RUN, map_index=index))
+
+        told = f"airflow.mlpipe.ingest.records_read,{TAGS},map_index={index}:{7 + index}|g"
+        assert receiver.recv(65_535).decode() == told
 
 
 def test_what_is_no_number_of_ours_is_not_sent(stats: Any, receiver: socket.socket) -> None:
     from airflow_provider_mlpipe.operators.telemetry import emit
 
     stats.initialize(factory=statsd(receiver), export_legacy_names=False)
-    emit({"records_read": float("nan"), "retries": None, "pages": "3", "surprise": 1, "requests": 2}, **TAGS)
+    emit(
+        {"records_read": float("nan"), "retries": None, "pages": "3", "surprise": 1, "requests": 2},
+        stage="ingest",
+        dataset="users",
+        run=RUN,
+    )
 
     assert receiver.recv(65_535).startswith(b"airflow.mlpipe.ingest.requests,")
 
@@ -96,7 +115,7 @@ def test_what_is_no_number_of_ours_is_not_sent(stats: Any, receiver: socket.sock
 def test_without_metrics_nothing_happens(stats: Any) -> None:
     from airflow_provider_mlpipe.operators.telemetry import emit
 
-    emit({"records_read": 7}, **TAGS)
+    emit({"records_read": 7}, stage="ingest", dataset="users", run=RUN)
 
 
 def test_a_backend_that_fails_fails_no_task(stats: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -106,7 +125,7 @@ def test_a_backend_that_fails_fails_no_task(stats: Any, caplog: pytest.LogCaptur
         raise RuntimeError("no route")
 
     stats.initialize(factory=unreachable, export_legacy_names=False)
-    emit({"records_read": 7, "records_written": 7}, **TAGS)
+    emit({"records_read": 7, "records_written": 7}, stage="ingest", dataset="users", run=RUN)
 
     assert [record.getMessage() for record in caplog.records] == [
         "Metrics were not sent: mlpipe.ingest.records_read and what follows"
@@ -151,6 +170,43 @@ def test_rejected_data_is_counted_too(gauges: dict[str, float]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.airflow
+def test_of_mapped_tasks_every_one_is_seen(seen: Observed, gauges: dict[str, float]) -> None:
+    for index in range(3):
+        metrics = seen.runs["mapped"].xcom(f"people[{index}]", "metrics")
+        tags = f"dataset=people,dag_id=mapped,task_id=people,map_index={index}"
+
+        assert {name: gauges[f"mlpipe.ingest.{name},{tags}"] for name in metrics} == metrics
+    read = {
+        gauges[f"mlpipe.ingest.records_read,dataset=people,dag_id=mapped,task_id=people,map_index={n}"]
+        for n in range(3)
+    }
+    assert len(read) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.airflow
+def test_a_success_says_when_it_was_and_what_it_was_about(seen: Observed, gauges: dict[str, float]) -> None:
+    for task, stage, dataset in (("people", "ingest", "kept"), ("check", "validate", "kept")):
+        tags = f"dataset={dataset},dag_id=kept,task_id={task}"
+        end = datetime.fromisoformat(seen.runs["kept"].interval[1]).timestamp()
+
+        assert gauges[f"mlpipe.{stage}.last_success_as_of,{tags}"] == end
+        assert seen.started <= gauges[f"mlpipe.{stage}.last_success_timestamp,{tags}"] <= time.time()
+
+
+@pytest.mark.slow
+@pytest.mark.airflow
+def test_a_failure_is_no_success(gauges: dict[str, float]) -> None:
+    rejected = {name for name in gauges if name.endswith("dag_id=rejected,task_id=check")}
+
+    assert gauges["mlpipe.validate.rejected,dataset=people,dag_id=rejected,task_id=check"] == 1
+    assert gauges["mlpipe.validate.rejected,dataset=kept,dag_id=kept,task_id=check"] == 0
+    assert not {name for name in rejected if "last_success" in name}
+    assert not {name for name in gauges if "dag_id=absent" in name}
+
+
+@pytest.mark.slow
+@pytest.mark.airflow
 def test_opentelemetry_receives_gauges_with_the_same_names_and_tags(seen: Observed) -> None:
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -167,6 +223,9 @@ def test_opentelemetry_receives_gauges_with_the_same_names_and_tags(seen: Observ
                     points[metric.name] = value, {tag.key: tag.value.string_value for tag in point.attributes}
     metrics = seen.runs["otel"].xcom("people", "metrics")
 
+    about, when = (points.pop(f"airflow.mlpipe.ingest.last_success_{what}")[0] for what in ("as_of", "timestamp"))
+    assert about == datetime.fromisoformat(seen.runs["otel"].interval[1]).timestamp()
+    assert seen.started <= when <= time.time()
     assert {name.removeprefix("airflow.mlpipe.ingest."): value for name, (value, _) in points.items()} == metrics
     assert points["airflow.mlpipe.ingest.records_read"][1] == {
         "dataset": "people", "dag_id": "plain", "task_id": "people",

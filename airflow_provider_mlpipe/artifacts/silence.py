@@ -16,27 +16,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["QUIET_SECONDS", "close_silent"]
-
-QUIET_SECONDS = 0.5
-"""A server that has a thing to say says it sooner. If not, the client asks again: it tries three times."""
+__all__ = ["close_silent"]
 
 _SENT, _RECEIVED = 44, 52
 """Where Linux' ``struct tcp_info`` has the milliseconds since anything was sent or received."""
 
 
-def close_silent(ports: Collection[int]) -> int:
-    """Close this process' connections to these ports on which nothing was sent or received lately; return how many.
+def close_silent(ports: Collection[int], seconds: float) -> None:
+    """Close this process' connections to these ports on which nothing was sent or received for so many seconds.
 
     What is closed is the connection, not the file: who has it open finds that the server has gone.
     """
-    closed = 0
     for name in _descriptors():
         with suppress(OSError), socket.socket(fileno=_copy(name)) as connection:
-            if connection.type == socket.SOCK_STREAM and _port(connection) in ports and _silent(connection):
+            if connection.type == socket.SOCK_STREAM and _port(connection) in ports and _silent(connection, seconds):
                 connection.shutdown(socket.SHUT_RDWR)
-                closed += 1
-    return closed
 
 
 def _descriptors() -> list[int]:
@@ -60,11 +54,11 @@ def _port(connection: socket.socket) -> int | None:
     return peer[1] if peer else None
 
 
-def _silent(connection: socket.socket) -> bool:
+def _silent(connection: socket.socket, seconds: float) -> bool:
     """Return whether nothing goes on. Where the system does not tell, everything is taken for silent."""
     try:
         facts = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED + 4)
     except (AttributeError, OSError):  # macOS
         return True
     since = min(struct.unpack_from("=I", facts, offset)[0] for offset in (_SENT, _RECEIVED))
-    return bool(since >= QUIET_SECONDS * 1000)
+    return bool(since >= seconds * 1000)

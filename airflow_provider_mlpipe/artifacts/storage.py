@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["S3Options", "Storage", "hang_up", "join"]
 
+QUIET_SECONDS = 0.5
+"""A server that has a thing to say says it sooner. If not, the client asks again: it tries three times."""
 _HTTPS, _HTTP = 443, 80
 _ports: set[int] = set()
 """Of the servers that were asked for."""
@@ -279,7 +281,11 @@ def _s3(options: S3Options) -> pafs.FileSystem:
     return pafs.S3FileSystem(**settings)
 
 
-def hang_up() -> None:
-    """Have requests to buckets fail that are not answered, in whatever thread they are waited for."""
+def hang_up(*, impatient: bool = False) -> None:
+    """Have requests to buckets fail that are not answered, in whatever thread they are waited for.
+
+    Args:
+        impatient: those that are answered slowly, too.
+    """
     if _ports:
-        close_silent(_ports)
+        close_silent(_ports, 0 if impatient else QUIET_SECONDS)

@@ -189,7 +189,7 @@ class _Watch:
                         cancel()
                     except Exception:
                         logger.debug("could not be called off", exc_info=True)
-            hang_up()
+            hang_up(impatient=self.urgent and self.raised is None)
             self._over.wait(_AGAIN_SECONDS)
             self.urgent = time.monotonic() > deadline
             if self.raised is None and (self.urgent or self.waiting is None):

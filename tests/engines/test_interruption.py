@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
 
+from airflow_provider_mlpipe.artifacts import S3Options, Storage
 from airflow_provider_mlpipe.engines import DuckDBEngine, DuckDBSettings, interruption
 from airflow_provider_mlpipe.engines.interruption import heed, interruptible, signals_interrupt
 from airflow_provider_mlpipe.engines.refusals import refusal
+from tests.servers import silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +79,15 @@ def test_a_query_of_duckdb_is_called_off_and_leaves_nothing(way: str, tmp_path: 
             left.extend(tmp_path.iterdir())
 
     assert left == [], "the folder to spill to is gone before anybody hears of the signal"
+
+
+def test_a_request_to_a_bucket_that_hangs_is_given_up() -> None:
+    """pyarrow waits in C++, and as long as a byte comes now and then it waits for ever."""
+    with silence() as server:
+        bucket = Storage("s3://lake", S3Options(endpoint_url=server.url, access_key="key", secret_key="secret"))
+        with stopped() as send, ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: server.asked.wait(60) and send())
+            bucket.filesystem.get_file_info("lake/users.csv")
 
 
 def test_what_waits_in_python_ends_at_once() -> None:

@@ -18,6 +18,7 @@ from tests.servers.databases import (
 )
 from tests.servers.json_apis import Answer, Api, Request, json_api
 from tests.servers.processes import PASSWORD, answers, free_ports, process, until
+from tests.servers.silence import Silence, silence
 from tests.servers.stores import Bucket, s3, valkey
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "MariadbServer",
     "PostgresServer",
     "Request",
+    "Silence",
     "answers",
     "free_ports",
     "json_api",
@@ -40,6 +42,7 @@ __all__ = [
     "postgres_server",
     "process",
     "s3",
+    "silence",
     "until",
     "valkey",
 ]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.artifacts import Storage
 from airflow_provider_mlpipe.engines.engine import ROWS_AT_A_TIME
 from airflow_provider_mlpipe.engines.refusals import refusal
+from airflow_provider_mlpipe.engines.scratch import scratch_folder
 from airflow_provider_mlpipe.engines.spark.columns import columns_of, quoted
-from airflow_provider_mlpipe.engines.spark.session import is_local, spark_session
+from airflow_provider_mlpipe.engines.spark.session import is_local, jobs_end, spark_session
 from airflow_provider_mlpipe.engines.spark.settings import SparkSettings
 from airflow_provider_mlpipe.errors import ConfigError, redact, samples
 
@@ -57,10 +57,7 @@ class SparkEngine:
         """
         settings = settings or SparkSettings()
         with (
-            # Spark's last threads may still write while it is removed.
-            tempfile.TemporaryDirectory(
-                prefix="mlpipe-spark-", dir=settings.temp_directory, ignore_cleanup_errors=True
-            ) as folder,
+            scratch_folder("mlpipe-spark-", settings.temp_directory) as folder,
             spark_session(settings, folder) as session,
         ):
             if not (settings.scratch or is_local(session)):
@@ -72,17 +69,20 @@ class SparkEngine:
             place = Storage(f"{(settings.scratch or folder).rstrip('/')}/mlpipe-{uuid.uuid4().hex}", settings.s3)
             engine = cls(session, place, folder)
             try:
-                yield engine
+                with jobs_end(session.sparkContext):
+                    yield engine
             finally:
                 engine.close()
 
     def close(self) -> None:
-        """Release what was kept. Spark itself stays."""
+        """Release what was kept, and remove what was not read. Spark itself stays."""
         while self._kept:
             self._kept.popitem()[1].unpersist()
         for name in self.session.catalog.listTables():
             if name.isTemporary:
                 self.session.catalog.dropTempView(name.name)
+        with suppress(FileNotFoundError):
+            self._scratch.filesystem.delete_dir(self._scratch.root)
 
     def view(self, name: str, artifact: Artifact) -> None:
         """Make the artifact's rows readable as `name`: exactly the parts that its manifest lists.

@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from contextlib import contextmanager
+import signal
+import threading
+import uuid
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.engines.interruption import interruptible
 from airflow_provider_mlpipe.engines.refusals import refusal
 from airflow_provider_mlpipe.errors import ConfigError, EngineUnavailableError, redact
 
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.engines.spark.settings import SparkSettings
 
-__all__ = ["is_local", "spark_session"]
+__all__ = ["is_local", "jobs_end", "spark_session"]
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +76,29 @@ def spark_session(settings: SparkSettings, folder: str) -> Iterator[Any]:
             started.stop()
 
 
+@contextmanager
+def jobs_end(context: Any) -> Iterator[None]:  # noqa: ANN401 - pyspark is imported late
+    """Have the jobs that are started in the block, and no others, cancelled if a signal comes."""
+    tag = f"mlpipe-{uuid.uuid4().hex}"
+    busy = threading.Lock()
+
+    def cancel() -> None:
+        with suppress(Exception), busy:  # it may be over, and its Spark gone
+            context.cancelJobsWithTag(tag)
+
+    def cancel_soon() -> None:  # who calls it must not wait for a JVM that is busy
+        if not busy.locked():
+            threading.Thread(target=cancel, daemon=True).start()
+
+    context.addJobTag(tag)
+    try:
+        with interruptible(cancel_soon):
+            yield
+    finally:
+        with suppress(Exception):
+            context.removeJobTag(tag)
+
+
 def is_local(session: Any) -> bool:  # noqa: ANN401 - pyspark is imported late
     """Return whether all of Spark is this process, so that it sees what this process sees."""
     master: str = session.sparkContext.master
@@ -114,7 +141,8 @@ def _start(settings: SparkSettings, folder: str) -> Any:  # noqa: ANN401
         builder = builder.config(name, value)
     _log.info("starting Spark at %s", redact(conf.get("spark.master", "the master that spark-submit names")))
     try:
-        session = builder.getOrCreate()
+        with _our_interrupts():
+            session = builder.getOrCreate()
     except Exception as error:
         found = refusal(error)
         if found is None:
@@ -129,6 +157,17 @@ def _start(settings: SparkSettings, folder: str) -> Any:  # noqa: ANN401
     if "spark.log.level" not in conf:
         session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+@contextmanager
+def _our_interrupts() -> Iterator[None]:
+    """Keep the handler of Ctrl-C, in whose place Spark puts its own when it starts."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 def _configuration(settings: SparkSettings, folder: str, *, submitted: bool) -> dict[str, str]:

@@ -108,6 +108,25 @@ def test_counts_follow_severity(publish, rules, as_of):
     assert [result.severity for result in verdict.results if result.failed] == ["ERROR"] * 3 + ["WARNING", "INFO"]
 
 
+def test_what_failed_is_counted_by_what_alerts_ask_for(judge):
+    drifted = {"reference": {"values": ["a", "b"], "weights": [1, 1]}, "min_rows": 1}
+    verdict = judge(
+        {"c": ["a"] * 4, "t": [datetime(2025, 1, 1, tzinfo=UTC)] * 4},
+        {
+            "distribution": {"c": drifted},
+            "freshness": {"timestamp_column": "t", "max_age_hours": 24},
+            "row_count": [5, None],
+            "required_columns": ["absent"],
+        },
+    )
+    assert {name: verdict.counts[name] for name in ("drift_failed", "freshness_failed", "row_count_failed")} == {
+        "drift_failed": 1,
+        "freshness_failed": 1,
+        "row_count_failed": 1,
+    }
+    assert verdict.counts["failed"] == 4
+
+
 def test_the_error_says_rule_column_counts_share_samples_line_report_and_what_to_do(publish, rules, as_of):
     verdict = validate(publish(BAD), rules, as_of=as_of)
     with pytest.raises(DataRejectedError) as caught:

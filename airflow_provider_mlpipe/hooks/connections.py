@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 from airflow.sdk.log import mask_secret
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
     from airflow_provider_mlpipe.artifacts import S3Options
     from airflow_provider_mlpipe.config import Source
     from airflow_provider_mlpipe.ingestion import Connection
-    from airflow_provider_mlpipe.ingestion.connection import Certificates
+    from airflow_provider_mlpipe.ingestion.connection import Certificates, Route
     from airflow_provider_mlpipe.ingestion.dbapi import Driver
 
 __all__ = ["hook_driver", "lookup", "mask_secrets", "s3_options", "source_connection", "unusable"]
 
 _SECRET_HEADER = re.compile("auth|token|key|secret|cookie|session|signature", re.IGNORECASE)
+_PROXIES = {"http", "https", "socks5", "socks5h"}
 _SQLALCHEMY = {"postgres": "postgresql", "mysql": "mysql+pymysql"}
 """Airflow's connection types whose SQLAlchemy name differs."""
 
@@ -166,7 +169,8 @@ def _http(conn_id: str) -> Connection:
 
     from airflow_provider_mlpipe.ingestion import Connection
 
-    password = lookup(conn_id).password
+    connection = lookup(conn_id)
+    password = connection.password
     hook = HttpHook(http_conn_id=conn_id)
     try:
         session = hook.get_conn()  # opens nothing yet: a session with headers and authorisation
@@ -182,7 +186,55 @@ def _http(conn_id: str) -> Connection:
         headers=headers,
         auth=(login, secret or "") if login else ("", password) if password else None,
         certificates=_certificates(session),
+        route=_route(conn_id, session),
+        timeout=_timeout(conn_id, connection.extra_dejson.get("timeout")),
     )
+
+
+def _route(conn_id: str, session: Any) -> Route:  # noqa: ANN401 - requests has no types here
+    """Return what the extras ``proxies`` (or ``proxy``) and ``trust_env`` of an HTTP connection say.
+
+    Raises:
+        ConfigError: they cannot be honoured.
+    """
+    from airflow_provider_mlpipe.ingestion.connection import Route
+
+    said = session.proxies or {}
+    said = {"all": said} if isinstance(said, str) else said
+    hint = 'Write {"https": "http://proxy.example.com:3128"}; further keys are "http", "all" and "https://one-host".'
+    if not isinstance(said, dict):
+        raise unusable(conn_id, "its extra proxies is neither a proxy's URL nor a JSON object", hint)
+    proxies = {name: _proxy(conn_id, name, url, hint) for name, url in said.items()}
+    for url in proxies.values():
+        _mask_password(url)
+    return Route(proxies=proxies, environment=bool(session.trust_env))
+
+
+def _proxy(conn_id: str, name: str, url: object, hint: str) -> str:
+    """Return the URL of one proxy; one without a scheme is asked by http, as `requests` has it."""
+    found = str(url) if "://" in str(url) else f"http://{url}"
+    try:
+        split = urlsplit(found)
+        usable = bool(split.hostname and split.port != 0) and split.scheme in _PROXIES
+    except ValueError:  # the port is no number
+        usable = False
+    if not (isinstance(url, str) and usable) or name.partition("://")[0] not in {"http", "https", "all"}:
+        raise unusable(conn_id, f"its extra proxies cannot be honoured at {name!r}", hint)
+    if split.scheme.startswith("socks") and find_spec("socksio") is None:
+        raise unusable(conn_id, "its extra proxies names one for SOCKS", "Install httpx[socks].")
+    return found
+
+
+def _timeout(conn_id: str, said: object) -> float | None:
+    if said is None:
+        return None
+    try:
+        found = float(str(said))
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise unusable(conn_id, "its extra timeout is no number of seconds", 'Write {"timeout": 30}.')
+    return found
 
 
 def _certificates(session: Any) -> Certificates:  # noqa: ANN401 - requests has no types here

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.ingestion.dbapi import Driver
 
-__all__ = ["Certificates", "Connection", "kafka_secrets", "location_of", "secrets_of"]
+__all__ = ["Certificates", "Connection", "Route", "kafka_secrets", "location_of", "secrets_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,20 @@ class Certificates:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Route:
+    """By which proxies requests go.
+
+    Attributes:
+        proxies: a proxy's URL by what it is for: ``http``, ``https`` or ``all``, alone or of one host
+            (``https://api.example.com``).
+        environment: whether HTTP_PROXY, HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE count where nothing else is said.
+    """
+
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Connection:
     """How to reach a source, beside what its YAML says.
 
@@ -46,6 +60,8 @@ class Connection:
         kafka: librdkafka's properties.
         driver: a DB-API driver, for a database that has no URL.
         certificates: for https.
+        route: for http and https.
+        timeout: of one HTTP request in seconds, where the configuration says none.
     """
 
     uri: str = field(default="", repr=False)
@@ -55,6 +71,8 @@ class Connection:
     kafka: Mapping[str, Any] = field(default_factory=dict, repr=False)
     driver: Driver | None = None
     certificates: Certificates = field(default_factory=Certificates)
+    route: Route = field(default_factory=Route)
+    timeout: float | None = None
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -66,6 +84,8 @@ class Connection:
             found.add(self.auth[1])
         found |= {self.s3.secret_key, self.s3.session_token}
         found |= kafka_secrets(self.kafka)
+        for url in self.route.proxies.values():
+            found |= secrets_of(url)
         return frozenset(filter(None, found))
 
 

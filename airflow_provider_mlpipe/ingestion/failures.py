@@ -29,7 +29,7 @@ _HINTS = (
     (re.compile(r"invalid (URI|connection) (query parameter|option)", re.IGNORECASE),
      "The extras of the connection go to libpq by their names: correct the name, or take the extra out."),
     (re.compile(r"authentication failed|access denied|no password supplied|password|SIGNATURE|INVALID_ACCESS_KEY"
-                r"|ACCESS_DENIED|\b40[13]\b", re.IGNORECASE),
+                r"|ACCESS_DENIED|\b40[137]\b", re.IGNORECASE),
      "Check user, password or token of the connection, and what it may read."),
     (re.compile(r"no such (table|column)|does not exist|unknown (column|database)|doesn't exist", re.IGNORECASE),
      "Check the names in the configuration against the database."),

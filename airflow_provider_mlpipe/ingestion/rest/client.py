@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlpipe.ingestion.connection import Certificates
+from airflow_provider_mlpipe.ingestion.connection import Certificates, Route
 from airflow_provider_mlpipe.ingestion.failures import Overloaded, Unreadable, is_transient
 from airflow_provider_mlpipe.ingestion.records import parsed
+from airflow_provider_mlpipe.ingestion.rest.routes import client, not_through, proxy_of
 
 if TYPE_CHECKING:
     import ssl
@@ -84,6 +85,7 @@ class RestClient:
         budget: how many bytes.
         allowed: further origins that redirects may lead to.
         certificates: for https.
+        route: by which proxies.
         sleep: waits between tries.
         counts: requests answered, and repeated.
     """
@@ -98,6 +100,7 @@ class RestClient:
     budget: Budget
     allowed: Sequence[str] = ()
     certificates: Certificates = field(default_factory=Certificates)
+    route: Route = field(default_factory=Route)
     sleep: Callable[[float], None] = time.sleep
     counts: dict[str, int] = field(default_factory=lambda: {"requests": 0, "retries": 0})
     _client: httpx.Client | None = None
@@ -107,12 +110,10 @@ class RestClient:
     @contextmanager
     def session(self) -> Iterator[None]:
         """Keep connections open while the context lasts."""
-        import httpx
-
         # Redirects are followed here, where the origin is looked at before any header is sent.
-        client = httpx.Client(timeout=self.timeout, follow_redirects=False, verify=_tls_context(self.certificates))
-        with self._unlogged(), client:
-            self._client = client
+        opened = client(self.route, verify=_tls_context(self.certificates), timeout=self.timeout)
+        with self._unlogged(), opened:
+            self._client = opened
             yield
 
     def get(self, ask: Ask) -> Answer:
@@ -191,9 +192,10 @@ class RestClient:
             self.pace.wait()
             request = self._client.build_request("GET", target, headers=self.headers if own else None)
             request.headers.setdefault("Accept", "application/json")
-            if own:
-                self.authentication.sign(request, self._client)
-            response = self._client.send(request, stream=True)
+            with self._by_proxy(str(target)):
+                if own:
+                    self.authentication.sign(request, self._client)
+                response = self._client.send(request, stream=True)
             try:
                 content = read(response)
             finally:
@@ -201,6 +203,21 @@ class RestClient:
             self._count("requests")
             if response.status_code != _UNAUTHORIZED or not own or not self.authentication.refused():
                 return response, content
+
+    @contextmanager
+    def _by_proxy(self, url: str) -> Iterator[None]:
+        """Tell a proxy that cannot be reached, or refuses, from the endpoint itself."""
+        import httpx
+
+        try:
+            yield
+        except (httpx.ConnectError, httpx.ProxyError) as error:
+            proxy = proxy_of(self.route, url)
+            if not proxy or not is_transient(
+                error
+            ):  # what is wrong with the endpoint's certificate is none of a proxy's
+                raise
+            raise not_through(error, proxy) from error
 
     def _complaint(self, response: httpx.Response) -> bytes:
         return b"" if response.is_success else self._content(response)

@@ -114,7 +114,7 @@ class ApiReader:
                 **{name: value.get_secret_value() for name, value in model.headers.items()},
             },
             authentication=self._authentication,
-            timeout=model.timeout_seconds,
+            timeout=self._timeout(),
             max_retries=model.max_retries,
             pace=Pace(
                 None if model.rate_limit is None else requests_per_second(model.rate_limit),
@@ -125,8 +125,14 @@ class ApiReader:
             budget=Budget(total=model.max_bytes, each=model.max_page_bytes),
             allowed=model.allow_origins,
             certificates=self._certificates(),
+            route=self._connection.route,
             sleep=self._sleep,
         )
+
+    def _timeout(self) -> float:
+        theirs = self._connection.timeout
+        said = "timeout_seconds" in self._model.model_fields_set
+        return self._model.timeout_seconds if said or theirs is None else theirs
 
     def _certificates(self) -> Certificates:
         """Return those of the configuration, and of the connection where it names none."""

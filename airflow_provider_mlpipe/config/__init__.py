@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_mlpipe.config.document import Document
+from airflow_provider_mlpipe.config.document import Document, Inline
 from airflow_provider_mlpipe.config.features import (
     ALL,
     Aggregation,
@@ -71,6 +71,7 @@ __all__ = [
     "FunctionSource",
     "Incremental",
     "IngestionFile",
+    "Inline",
     "KafkaSource",
     "LogicalType",
     "Lookup",

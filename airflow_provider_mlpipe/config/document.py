@@ -20,7 +20,7 @@ from airflow_provider_mlpipe.errors import ConfigError, MissingEnvironmentVariab
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Document", "Path_", "load", "of_mapping"]
+__all__ = ["Document", "Inline", "Path_", "load", "of_mapping"]
 
 Path_ = tuple[str | int, ...]
 """The way to a value: keys and list positions from the top."""
@@ -29,6 +29,18 @@ MAX_NODES = 100_000
 """More values than any honest file holds; stops YAML aliases that unfold without end."""
 
 _VARIABLE = re.compile(r"\$(?P<escape>\$)?\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+class Inline(dict[str, Any]):
+    """A configuration given in Python that knows where: messages name that place as they would a file.
+
+    >>> Inline({"users": {}}, place="dags/daily.py:7").place
+    'dags/daily.py:7'
+    """
+
+    def __init__(self, data: Mapping[str, Any], *, place: str) -> None:
+        super().__init__(data)
+        self.place = place
 
 
 @dataclass(frozen=True, kw_only=True)

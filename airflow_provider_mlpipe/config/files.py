@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from airflow_provider_mlpipe.config.document import Document, Path_, load, of_mapping
+from airflow_provider_mlpipe.config.document import Document, Inline, Path_, load, of_mapping
 from airflow_provider_mlpipe.config.features import RESERVED, FeatureSet, FeatureStore
 from airflow_provider_mlpipe.config.ingestion import Source
 from airflow_provider_mlpipe.config.section import parse
@@ -52,8 +52,10 @@ class Configured(Generic[Model_co]):
 
 
 def document_of(config: ConfigLike, name: str = "config") -> Document:
-    """Read `config` if it is a path."""
-    return of_mapping(config, name) if isinstance(config, Mapping) else load(config)
+    """Read `config` if it is a path; `name` is what to call a mapping that does not say where it stands."""
+    if not isinstance(config, Mapping):
+        return load(config)
+    return of_mapping(config, config.place if isinstance(config, Inline) else name)
 
 
 def source(config: ConfigLike, name: str) -> Configured[Source]:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
-__all__ = ["arguments", "artifact_parameters", "call", "decorated", "place_of", "refused"]
+    from airflow_provider_mlpipe.config import Inline
+
+__all__ = ["arguments", "artifact_parameters", "call", "configured_by", "decorated", "place_of", "refused"]
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (*_BY_POSITION, inspect.Parameter.KEYWORD_ONLY)
@@ -61,7 +63,7 @@ def _check(function: Callable[..., Any], name: str, *, artifacts: bool) -> None:
     if artifacts and not artifact_parameters(function):
         raise TypeError(
             f"{place_of(function)}: {name} needs a parameter without a default for the artifact, as in "
-            f"def {getattr(function, '__name__', 'function')}(artifact): ..."
+            f"def {_name(function)}(artifact): ..."
         )
 
 
@@ -121,13 +123,23 @@ def place_of(function: Callable[..., Any]) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
 
 
+def configured_by(function: Callable[..., Any], config: Mapping[str, Any]) -> Inline:
+    """Return a configuration that a function returned, or was decorated with: errors in it name the function."""
+    from airflow_provider_mlpipe.config import Inline
+
+    return Inline(config, place=f"{place_of(function)}: {_name(function)}()")
+
+
 def refused(function: Callable[..., Any], returned: object, wanted: str, hint: str) -> ConfigError:
     """Return the error for a function that returned something else than what was wanted."""
     what = "nothing" if returned is None else _kind(returned)
-    name = getattr(function, "__name__", "function")
     return ConfigError.invalid(
-        where=place_of(function), key=f"{name}()", problem=f"returned {what}, not {wanted}", hint=hint
+        where=place_of(function), key=f"{_name(function)}()", problem=f"returned {what}, not {wanted}", hint=hint
     )
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", "function")
 
 
 def _kind(thing: object) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from airflow.providers.common.compat.sdk import DecoratedOperator
 
-from airflow_provider_mlpipe.decorators.calling import arguments, call, decorated, place_of, refused
+from airflow_provider_mlpipe.decorators.calling import arguments, call, configured_by, decorated, place_of, refused
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.operators.extract import ExtractFeaturesOperator
 
@@ -74,7 +74,7 @@ class FeaturesDecoratedOperator(DecoratedOperator, ExtractFeaturesOperator):
         self.inputs = {role: artifact.uri for role, artifact in opened.items()}
         said = self.config if isinstance(self.config, Mapping) else {}
         if isinstance(returned, Mapping):
-            self.config = {self.feature_set: {**said, **returned}}
+            self.config = configured_by(function, {self.feature_set: {**said, **returned}})
             return super()._extraction(job)
         if not is_table(returned):
             raise refused(function, returned, "a declaration or a table", _HINT)
@@ -90,7 +90,7 @@ class FeaturesDecoratedOperator(DecoratedOperator, ExtractFeaturesOperator):
                     where=f"task {self.task_id}", key=key, problem="is about how to compute features, and the function "
                     "computed them", hint="Return a declaration for histories and chunks.",
                 )  # fmt: skip
-        self.config = {self.feature_set: self.config}
+        self.config = configured_by(self.python_callable, {self.feature_set: self.config})
         return publish_table(
             config.feature_set(self.config, self.feature_set),
             table,

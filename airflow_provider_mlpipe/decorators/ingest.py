@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from airflow.providers.common.compat.sdk import DecoratedOperator
 
-from airflow_provider_mlpipe.decorators.calling import call, decorated, refused
+from airflow_provider_mlpipe.decorators.calling import call, configured_by, decorated, refused
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.operators.ingest import SourceIngestOperator
 
@@ -72,6 +72,8 @@ class IngestDecoratedOperator(DecoratedOperator, SourceIngestOperator):
             self._rows = returned
             if isinstance(self.config, Mapping) and not {"type", "sources"} & self.config.keys():
                 self.config = {"type": "function", **self.config}
+        if isinstance(self.config, Mapping):
+            self.config = configured_by(self.python_callable, self.config)
         return super().run_stage(job)
 
     def _source(self, returned: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from airflow.providers.common.compat.sdk import DecoratedOperator
 
-from airflow_provider_mlpipe.decorators.calling import arguments, artifact_parameters, call, decorated, refused
+from airflow_provider_mlpipe.decorators.calling import (
+    arguments,
+    artifact_parameters,
+    call,
+    configured_by,
+    decorated,
+    refused,
+)
 from airflow_provider_mlpipe.operators.validate import ValidateOperator
 
 if TYPE_CHECKING:
@@ -71,7 +78,7 @@ class ValidateDecoratedOperator(DecoratedOperator, ValidateOperator):
             raise refused(function, rules, "rules", _HINT)
         self.artifact = opened[judged].uri
         self.dataset = named or opened[judged].manifest.dataset
-        self.config = {self.dataset: dict(rules)}
+        self.config = configured_by(function, {self.dataset: dict(rules)})
         self.related = {**(self.related or {}), **{name: item.uri for name, item in opened.items() if name != judged}}
         return super().run_stage(job)
 

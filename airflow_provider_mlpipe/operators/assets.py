@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlpipe.artifacts import Artifact, S3Options
 
-__all__ = ["artifact_of", "asset_extra", "report_outlets", "schema_hash"]
+__all__ = ["artifact_of", "asset_extra", "report_outlets", "resolved", "schema_hash"]
 
 _COUNTS = (
     "total_checks", "passed", "failed", "errors", "warnings", "skipped", "rows_validated", "rows_quarantined"
@@ -119,6 +119,23 @@ def artifact_of(asset: Any, *, name: str | None = None, every: bool = False) -> 
             count as one.
     """
     return _ArtifactOf(asset, name, every=every)
+
+
+def resolved(value: Any, context: Context) -> Any:  # noqa: ANN401 - what an operator was given
+    """Return `value` with the URIs in place of every `artifact_of` in it; `value` itself if it holds none.
+
+    Raises:
+        TaskFailed: one has none.
+    """
+    if isinstance(value, _ArtifactOf):
+        return value.resolve(context)
+    if type(value) not in {list, tuple, dict}:
+        return value
+    held = list(value.values() if isinstance(value, dict) else value)
+    items = [resolved(item, context) for item in held]
+    if all(item is before for item, before in zip(items, held, strict=True)):
+        return value
+    return dict(zip(value, items, strict=True)) if isinstance(value, dict) else type(value)(items)
 
 
 class _ArtifactOf(ResolveMixin):

@@ -18,7 +18,7 @@ from airflow_provider_mlpipe.operators.retrying import retry_policy
 from airflow_provider_mlpipe.operators.stopping import stop, stoppable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
@@ -80,6 +80,23 @@ class MlpipeOperator(BaseOperator):
     def on_kill(self) -> None:
         """Stop the work, and the server's or engine's part in it: nothing half is left."""
         stop(self)
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,  # noqa: ANN401 - the operator, unmapped
+        template_fields: Iterable[str],
+        context: Context,
+        *more: Any,  # noqa: ANN401 - Airflow's
+    ) -> None:
+        """Fill in `artifact_of` before Airflow renders templates: what fails there is logged there, and once more."""
+        from airflow_provider_mlpipe.operators.assets import resolved
+
+        fields = list(template_fields)
+        for field in fields:
+            before = getattr(parent, field, None)
+            if (found := resolved(before, context)) is not before:
+                setattr(parent, field, found)
+        super()._do_render_template_fields(parent, fields, context, *more)
 
     def find_config(self, config: ConfigLike) -> ConfigLike:
         """Return `config` with a relative path made absolute; see `hooks.settings.find_config`."""

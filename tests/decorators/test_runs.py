@@ -111,6 +111,11 @@ def test_mapped_functions_publish_apart_and_are_taken_together(story: dict[str, 
         ("user_numbers", "user_numbers(): returned an int, not a declaration or a table"),
         ("twice", "1 of 2 keys come more than once, such as 'ann'"),
         ("user_stamped", "event_timestamp is set by the run"),
+        ("wrong_source", "wrong_source(): unknown key 'tabel'"),
+        ("wrong_options", "wrong_options(): unknown key 'required_column'"),
+        ("wrong_rules", "wrong_rules(): unknown key 'most' in crew.range_constraints.age"),
+        ("broken_rules", "broken_rules()"),
+        ("wrong_features", "wrong_features()"),
         ("user_windowed", "aggregation_window: says how to compute features, and they came as a table"),
     ],
 )
@@ -120,7 +125,7 @@ def test_a_wrong_function_is_told_what_and_where_without_a_retry(story: dict[str
     assert run.states[task] == "failed"
     assert run.tasks[task]["try_number"] == 1
     assert said in run.log.replace("\\'", "'")
-    if "returned" in said:
+    if f"{task}()" in said:
         source = (CASES / "functions.py").read_text().splitlines()
         line = 1 + source.index(next(text for text in source if text.startswith(f"def {task}("))) - 1
         assert f"functions.py:{line}: {task}()" in run.log

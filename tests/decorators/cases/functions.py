@@ -164,6 +164,31 @@ def user_windowed(users: Any):
     return pa.table({"user_id": ["ann"], "score": [1]})
 
 
+@task.mlpipe_ingest
+def wrong_source():
+    return {"type": "database", "connection_string": "sqlite://", "tabel": "users"}
+
+
+@task.mlpipe_ingest(config={"required_column": ["user_id"]})
+def wrong_options():
+    yield {"user_id": "ann"}
+
+
+@task.mlpipe_validate
+def wrong_rules(crew: Any):
+    return {"range_constraints": {"age": {"most": 40}}}
+
+
+@task.mlpipe_validate
+def broken_rules(crew: Any):
+    return {"range_constraints": {"age": {"max": 40}}}
+
+
+@task.mlpipe_features
+def wrong_features(users: Any):
+    return {"entity": "user_id", "features": ["tasks_completd_7d"]}
+
+
 with DAG("refused_functions", **DAILY):
     nothing()
     a_path()
@@ -177,6 +202,11 @@ with DAG("refused_functions", **DAILY):
     twice(given)
     user_stamped(given)
     user_windowed(given)
+    wrong_source()
+    wrong_options()
+    wrong_rules(given)
+    broken_rules(given)
+    wrong_features(given)
 
 
 BY_TEAM = {

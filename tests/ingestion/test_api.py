@@ -69,8 +69,8 @@ def test_records_are_found(root: Storage, data_key: str | None, document: Any) -
         ("$.nope[*]", {"tasks": []}, "matches nothing in the answer, which is an object"),
         ("$[", {"tasks": []}, "is no JSONPath"),
         (None, Answer("<html>Sign in</html>", headers={"Content-Type": "text/html; charset=utf-8"}),
-         "it answered text/html instead of JSON: '<html>Sign in</html>'"),
-        (None, Answer('[{"a": 1}'), "instead of JSON"),
+         "it answered text/html that is no JSON .*: '<html>Sign in</html>'"),
+        (None, Answer('[{"a": 1}'), "it answered application/json that is no JSON .unexpected end of data"),
         (None, Answer({"error": "unknown filter"}, 400), "it answered 400 Bad Request: .*unknown filter"),
         (None, Answer("", 401), "it answered 401 Unauthorized"),
         (None, Answer("", 404), "it answered 404 Not Found"),
@@ -83,6 +83,28 @@ def test_an_answer_that_cannot_be_read_is_terminal_and_explained(
         ask(api, root, "/", data_key=data_key, max_retries=3)
     assert len(api.requests) == 1
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer("\ufeff" + '[{"n": "é"}]'), [{"n": "é"}]),
+        (Answer('[{"n": "é"}]'.encode("latin-1"), headers={"Content-Type": "application/json; charset=iso-8859-1"}),
+         [{"n": "é"}]),
+        (Answer('[{"n": "é"}]'.encode("utf-16"), headers={"Content-Type": "application/json; charset=utf-16"}),
+         [{"n": "é"}]),
+        (Answer("", 204), []),
+        (Answer("null"), []),
+    ],
+)  # fmt: skip
+def test_what_servers_make_of_json(root: Storage, answer: Answer, expected: list[dict[str, Any]]) -> None:
+    with json_api({"/": answer}) as api:
+        assert rows(ask(api, root, "/")) == expected
+
+
+def test_no_content_holds_no_records_wherever_they_would_stand(root: Storage) -> None:
+    with json_api({"/": Answer("", 204)}) as api:
+        assert rows(ask(api, root, "/", data_key="items")) == []
 
 
 def test_a_record_that_is_no_object_is_quarantined(root: Storage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import logging
 import random
@@ -36,7 +37,7 @@ LONGEST_WAIT = 60.0
 MOST_REDIRECTS = 5
 PIECE = 256 * 1024
 _AGAIN = frozenset([408, 425, 429])
-_UNAUTHORIZED, _NOT_FOUND = 401, 404
+_NO_CONTENT, _UNAUTHORIZED, _NOT_FOUND = 204, 401, 404
 
 
 class NotFound(Unreadable):
@@ -277,13 +278,27 @@ def _judged(response: httpx.Response, content: bytes, hidden: Callable[[str], st
         kind = NotFound if response.status_code == _NOT_FOUND else Unreadable
         raise kind(f"{problem}: {said[:200]!r}" if said else problem)
     try:
-        document = parsed(content)
-    except ValueError:
+        document = None if response.status_code == _NO_CONTENT else parsed(_utf8(response, content))
+    except ValueError as error:
         form = response.headers.get("content-type", "an unknown type").partition(";")[0]
-        raise Unreadable(f"it answered {form} instead of JSON: {said[:80]!r}") from None
+        raise Unreadable(f"it answered {form} that is no JSON ({error}): {said[:80]!r}") from None
     links = {name: link["url"] for name, link in response.links.items() if name and link.get("url")}
     digest = hashlib.blake2b(content, digest_size=16).digest()
     return Answer(str(response.url), document, response.headers, links, digest)
+
+
+def _utf8(response: httpx.Response, content: bytes) -> bytes:
+    """Return JSON in its own encoding, from one that the answer names, and without the mark that some put before it.
+
+    Raises:
+        ValueError: it is not what it is said to be.
+    """
+    said = response.charset_encoding or "utf-8"
+    try:
+        plain = codecs.lookup(said).name == "utf-8"
+    except LookupError as error:
+        raise ValueError(str(error)) from error
+    return (content if plain else content.decode(said).encode()).removeprefix(codecs.BOM_UTF8)
 
 
 def _tls_context(certificates: Certificates) -> ssl.SSLContext | bool:

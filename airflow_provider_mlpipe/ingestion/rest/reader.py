@@ -166,6 +166,8 @@ class ApiReader:
 
     def _records(self, page: int, answer: Answer) -> list[Any]:
         key, document = self._model.data_key, answer.document
+        if document is None:  # 204, or what Go writes for a list without items
+            return []
         if key is not None and key.startswith("$"):
             return matches(key, document)
         found = document if key is None else at(document, key, missing=MISSING)

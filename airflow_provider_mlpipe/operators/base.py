@@ -87,6 +87,7 @@ class MlpipeOperator(BaseOperator):
         template_fields: Iterable[str],
         context: Context,
         *more: Any,  # noqa: ANN401 - Airflow's
+        **named: Any,  # noqa: ANN401 - Airflow's
     ) -> None:
         """Fill in `artifact_of` before Airflow renders templates: what fails there is logged there, and once more."""
         from airflow_provider_mlpipe.operators.assets import resolved
@@ -96,7 +97,7 @@ class MlpipeOperator(BaseOperator):
             before = getattr(parent, field, None)
             if (found := resolved(before, context)) is not before:
                 setattr(parent, field, found)
-        super()._do_render_template_fields(parent, fields, context, *more)
+        super()._do_render_template_fields(parent, fields, context, *more, **named)
 
     def find_config(self, config: ConfigLike) -> ConfigLike:
         """Return `config` with a relative path made absolute; see `hooks.settings.find_config`."""

@@ -1,8 +1,8 @@
 """Keeping one row per key, whatever the number of rows, in bounded memory.
 
-The rows go to a temporary file as they are. Keys, order and a hash of each row's content go to another, in forms that
-DuckDB compares exactly. DuckDB, which spills when its memory is full, answers with the positions of the rows to keep;
-those are then streamed from the first file. So the rows themselves never pass through another type system.
+The rows go to a temporary file as they are. DuckDB, which spills when its memory is full, reads them from there in
+forms that it compares exactly, and answers with the positions of the rows to keep; those are then streamed from the
+same file. So what is kept never passes through another type system.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_mlpipe.engines.duckdb import DuckDBEngine, DuckDBSettings, literal, quote
+from airflow_provider_mlpipe.engines.duckdb import DuckDBEngine, DuckDBSettings, quote
 from airflow_provider_mlpipe.engines.scratch import scratch_folder
 from airflow_provider_mlpipe.ingestion.spooling import no_room, spooling
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["Deduplicator"]
 
 ROWS_AT_A_TIME = 65_536
-"""Positions to take from DuckDB at a time."""
+"""Positions to take from DuckDB at a time. They are noted as one bit for every row."""
 
 BATCH_ROWS = 131_072
 BATCH_BYTES = 32 * 1024 * 1024
-"""What is written to the temporary files at a time, whichever is reached first: rows may be wide."""
+"""What is written to the temporary file at a time, whichever is reached first: rows may be wide."""
 
-MEMORY = "440MB"
+MEMORY = "320MB"
 """What DuckDB may hold: with Python, Arrow and its own code less than 700 MB at the peak, however many the rows."""
 
 
@@ -54,6 +54,10 @@ class Deduplicator:
         self._settings = settings or DuckDBSettings(memory_limit=MEMORY)
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = self._waiting_bytes = 0
+        self._rows = 0
+        self._incomplete = False
+        self._least: int | None = None
+        self._greatest: int | None = None
 
     def __enter__(self) -> Self:
         """Make the temporary files."""
@@ -65,7 +69,6 @@ class Deduplicator:
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             self._file = stack.enter_context(_file_to_write(self._path))
             self._writer = pa.ipc.new_stream(self._file, self._schema, options=options)
-            self._keys = _KeyFile(self._folder / "keys.parquet", self._rule)
             self._stack = stack.pop_all()
         return self
 
@@ -94,86 +97,107 @@ class Deduplicator:
         with spooling():
             for batch in pa.Table.from_batches(self._waiting).combine_chunks().to_batches():
                 self._writer.write_batch(batch)
-                self._keys.write(batch)
+                self._look_at(batch)
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+
+    def _look_at(self, batch: pa.RecordBatch) -> None:
+        """Note what the query depends on: whether a key of any row is null, and the ends of what orders them."""
+        import pyarrow.compute as pc
+
+        self._rows += batch.num_rows
+        self._incomplete = self._incomplete or any(batch.column(name).null_count for name in self._rule.keys)
+        if self._is_ranked() and self._rule.order_by:
+            ends = pc.min_max(_comparable(batch.column(self._rule.order_by[0]))).as_py()
+            if ends["min"] is not None:
+                self._least = ends["min"] if self._least is None else min(self._least, ends["min"])
+                self._greatest = ends["max"] if self._greatest is None else max(self._greatest, ends["max"])
 
     def kept(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows to keep, in the order in which they came."""
-        import pyarrow as pa
-
         self._flush()
         with spooling():
             self._close()
-        if not self._keys.rows:
+        if not self._rows:
             return
-        with self._positions() as winners, _arrow_file(self._path) as rows:
+        winners = self._winners()
+        with _arrow_file(self._path) as batches:
             start = 0
-            pending = pa.array([], pa.int64())
-            for batch in rows:
-                end = start + batch.num_rows
-                while len(pending) == 0 or pending[-1].as_py() < end:
-                    found = next(winners, None)
-                    if found is None:
-                        break
-                    pending = pa.concat_arrays([pending, found.column(0).cast(pa.int64())])
-                here = _below(pending, end)
-                positions = pending.slice(0, here)
-                pending = pending.slice(here)
-                if here == batch.num_rows:
+            for batch in batches:
+                here = winners.slice(start, batch.num_rows)
+                start += batch.num_rows
+                if here.true_count == batch.num_rows:
                     yield batch
-                elif here:
-                    yield batch.take(_shift(positions, start))
-                start = end
+                elif here.true_count:
+                    yield batch.filter(here)
 
     def _close(self) -> None:
-        with closing(self._keys), closing(self._file):
+        with closing(self._file):
             if not self._file.closed:
                 self._writer.close()
 
-    @contextmanager
-    def _positions(self) -> Iterator[Iterator[pa.RecordBatch]]:
-        """Give the positions of the rows to keep, ascending."""
+    def _winners(self) -> pa.BooleanArray:
+        """Return for each row whether it is kept."""
+        import numpy as np
         import pyarrow as pa
 
-        sql = self._query()
-        path = self._folder / "positions.arrow"
+        bits = np.zeros(self._rows // 8 + 1, np.uint8)
         pa.default_memory_pool().release_unused()
-        # By way of a file, so that DuckDB's memory is free again before the rows are read.
-        with spooling(), _spilling(), DuckDBEngine.open(self._settings) as engine:
-            found = engine.connection.sql(sql).to_arrow_reader(ROWS_AT_A_TIME)
-            with pa.ipc.new_stream(str(path), found.schema) as file:
-                for batch in found:
-                    file.write_batch(batch)
-        with _arrow_file(path) as positions:
-            yield iter(positions)
+        with spooling(), _spilling(), _arrow_file(self._path) as batches, DuckDBEngine.open(self._settings) as engine:
+            engine.connection.register("spooled", _numbered(batches))
+            for found in engine.connection.sql(self._query()).to_arrow_reader(ROWS_AT_A_TIME):
+                positions = found.column(0).to_numpy()
+                np.bitwise_or.at(bits, positions >> 3, np.left_shift(1, positions & 7).astype(np.uint8))
+        return pa.Array.from_buffers(pa.bool_(), self._rows, [None, pa.py_buffer(bits)])
 
     def _query(self) -> str:
-        count = len(self._rule.keys)
-        keys = [_column(position) for position in range(count)]
-        order = [_column(count + position) for position in range(len(self._rule.order_by))]
-        rows = f"read_parquet({literal(str(self._keys.path))}, file_row_number = true)"
-        without = " OR ".join(f"{key} IS NULL" for key in keys)
-        if len(order) < 2 and all(self._keys.is_whole(name) for name in order):
-            # A number per row that decides alone: an aggregate takes 2/3 of the CPU of a window.
-            best = f"arg_max(file_row_number, {self._rank(order)}) AS position"
-            found = f"SELECT {best} FROM {rows} WHERE NOT ({without}) GROUP BY {', '.join(keys)}"  # noqa: S608
-            others = f"UNION ALL SELECT file_row_number FROM {rows} WHERE {without}"  # noqa: S608
-            return f"{found} {others if self._keys.incomplete else ''} ORDER BY position"
+        """Return the query for the positions of the rows to keep; it reads the rows once."""
+        keys = [self._column(name) for name in self._rule.keys]
+        order = [self._column(name) for name in self._rule.order_by]
+        everything = ", ".join(_column(position) for position in range(len(self._schema)))
+        rows = f"(SELECT *, hash({everything}) AS content FROM spooled)"  # noqa: S608 - the names are ours
+        if self._incomplete:  # such a row is a group of its own
+            keys.append(f"CASE WHEN {' OR '.join(f'{key} IS NULL' for key in keys)} THEN position END")
+        if self._is_ranked():
+            # One number per row that decides alone: an aggregate takes half of the CPU of a window.
+            rank, last = self._rank(order), self._rows - 1
+            best = f"({last} - (max({rank}) & {2 ** last.bit_length() - 1})::BIGINT) AS position"
+            return f"SELECT {best} FROM {rows} GROUP BY {', '.join(keys)}"  # noqa: S608
         way = "DESC" if self._rule.keep == "latest" else "ASC"
-        ordered = [*(f"{name} {way} NULLS LAST" for name in order), "content DESC", "file_row_number"]
+        ordered = [*(f"{name} {way} NULLS LAST" for name in order), "content DESC", "position"]
         return f"""
-            SELECT file_row_number FROM {rows}
-            QUALIFY row_number() OVER (PARTITION BY {", ".join(keys)} ORDER BY {", ".join(ordered)}) = 1 OR {without}
-            ORDER BY file_row_number"""  # noqa: S608 - the names are ours
+            SELECT position FROM {rows}
+            QUALIFY row_number() OVER (PARTITION BY {", ".join(keys)} ORDER BY {", ".join(ordered)}) = 1"""  # noqa: S608
+
+    def _column(self, name: str) -> str:
+        return _column(self._schema.get_field_index(name))
+
+    def _is_ranked(self) -> bool:
+        """Whether the order is by at most one column, of integers of at most 64 bits."""
+        import pyarrow as pa
+
+        kinds = [self._schema.field(name).type for name in self._rule.order_by]
+        return len(kinds) < 2 and all(
+            pa.types.is_integer(kind) or (pa.types.is_temporal(kind) and _comparable(pa.nulls(0, kind)).type != kind)
+            for kind in kinds
+        )
 
     def _rank(self, order: Sequence[str]) -> str:
-        """Return a number of 128 bits, the greatest for the row to keep: the order above, 62 bits of the hash below."""
-        content = "(content >> 2)::HUGEINT"
-        if not order:
-            return content
-        sign = "" if self._rule.keep == "latest" else "-"
-        null = f"-({2**64}::HUGEINT * {2**62}::HUGEINT)"  # below any integer of 64 bits in its place, whatever the sign
-        return f"coalesce({sign}({order[0]}::HUGEINT) * {2**62}::HUGEINT, {null}) + {content}"
+        """Return a number of 127 bits, the greatest for the row to keep.
+
+        Its upper bits are the place in the order, from 1 on, 0 for null; its lowest the position, the first the
+        greatest; those between as much of the hash as there is room for, 64 bits unless times are centuries apart.
+        """
+        last, place, room = self._rows - 1, "0", 127 - (self._rows - 1).bit_length()
+        if order and self._least is not None and self._greatest is not None:
+            latest = self._rule.keep == "latest"
+            least, greatest = f"({self._least})::HUGEINT", f"({self._greatest})::HUGEINT"
+            ascending = f"{order[0]}::HUGEINT - {least}" if latest else f"{greatest} - {order[0]}::HUGEINT"
+            place = f"coalesce({ascending} + 1, 0)"
+            room -= (self._greatest - self._least + 1).bit_length()
+        used = min(64, room)
+        content = f"(content >> {64 - used})::HUGEINT"
+        below = 2 ** last.bit_length()
+        return f"{place}::HUGEINT * {2**used * below}::HUGEINT + {content} * {below}::HUGEINT + ({last} - position)"
 
 
 @contextmanager
@@ -208,66 +232,24 @@ def _arrow_file(path: Path) -> Iterator[Any]:
         yield batches
 
 
-class _KeyFile:
-    """What decides between rows, a row each, in the same order: keys, order, and a hash of the whole row.
+def _numbered(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """Return all rows in forms that DuckDB compares as Arrow does, with their positions."""
+    import numpy as np
+    import pyarrow as pa
 
-    Attributes:
-        path: where it is.
-        rows: how many.
-        incomplete: whether a key of any row is null.
-    """
+    kinds = [_comparable(pa.nulls(0, kind)).type for kind in batches.schema.types]
+    names = [f"c{position}" for position in range(len(kinds))]
+    schema = pa.schema([*zip(names, kinds, strict=True), ("position", pa.int64())])
 
-    def __init__(self, path: Path, rule: Deduplicate) -> None:
-        import duckdb
+    def numbered() -> Iterator[pa.RecordBatch]:
+        start = 0
+        for batch in batches:
+            end = start + batch.num_rows
+            columns = [*(_comparable(column) for column in batch.columns), pa.array(np.arange(start, end))]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            start = end
 
-        self.path, self.rows = path, 0
-        self.incomplete = False
-        self._names = [*rule.keys, *rule.order_by]
-        self._key_count = len(rule.keys)
-        self._connection: Any = duckdb.connect(config={"threads": 1})
-        self._writer: Any = None
-        self._schema: Any = None
-        self._stack = ExitStack()
-
-    def is_whole(self, column: str) -> bool:
-        """Whether a column of the file holds integers of at most 64 bits."""
-        import pyarrow as pa
-
-        return bool(pa.types.is_integer(self._schema.field(column.strip('"')).type))
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        columns = [_comparable(column) for column in batch.columns]
-        chosen = [columns[batch.schema.get_field_index(name)] for name in self._names]
-        names = [f"c{position}" for position in range(len(chosen))]
-        keys = pa.RecordBatch.from_arrays([*chosen, self._hashes(columns)], names=[*names, "content"])
-        if self._writer is None:
-            self._schema = keys.schema
-            self._file = self._stack.enter_context(_file_to_write(self.path))
-            self._writer = pq.ParquetWriter(
-                self._file, keys.schema, compression="lz4", use_dictionary=False, write_statistics=False
-            )
-        self._writer.write_batch(keys)
-        self.rows += keys.num_rows
-        self.incomplete = self.incomplete or any(column.null_count for column in chosen[: self._key_count])
-
-    def close(self) -> None:
-        writer, self._writer = self._writer, None
-        with closing(self._connection), self._stack:
-            if writer is not None:
-                writer.close()
-
-    def _hashes(self, columns: Sequence[pa.Array]) -> pa.Array:
-        import pyarrow as pa
-
-        names = [f"c{position}" for position in range(len(columns))]
-        self._connection.register("batch", pa.Table.from_arrays(list(columns), names=names))
-        found = self._connection.sql(f"SELECT hash({', '.join(names)}) AS h FROM batch")  # noqa: S608 - names of ours
-        hashes = found.to_arrow_table().column("h").combine_chunks()
-        self._connection.unregister("batch")
-        return hashes
+    return pa.RecordBatchReader.from_batches(schema, numbered())
 
 
 def _column(position: int) -> str:
@@ -305,16 +287,3 @@ def _sortable(column: pa.Array) -> pa.Array:
         if column.null_count
         else pa.Array.from_buffers(pa.binary(32), count, [None, pa.py_buffer(raw.tobytes())])
     )
-
-
-def _below(ascending: pa.Array, end: int) -> int:
-    """Return how many of the ascending positions lie before `end`."""
-    import pyarrow.compute as pc
-
-    return int(pc.sum(pc.less(ascending, end)).as_py() or 0)
-
-
-def _shift(positions: pa.Array, start: int) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return pc.subtract(positions, start)

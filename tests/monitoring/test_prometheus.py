@@ -135,12 +135,20 @@ class Prometheus:
     """A running server."""
 
     def __init__(self, port: int) -> None:
-        self._url = f"http://127.0.0.1:{port}/api/v1"
+        self._url = f"http://127.0.0.1:{port}"
+
+    def ready(self) -> bool:
+        """Return whether it answers questions."""
+        try:
+            with urlopen(f"{self._url}/-/ready") as answer:
+                return bool(answer.status == 200)
+        except OSError:  # refused, or 503
+            return False
 
     def __call__(self, expression: str) -> list[dict[str, Any]]:
         """Return what an expression is now."""
         try:
-            with urlopen(f"{self._url}/query?{urlencode({'query': expression})}") as answer:
+            with urlopen(f"{self._url}/api/v1/query?{urlencode({'query': expression})}") as answer:
                 found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
         except HTTPError as error:
             pytest.fail(f"{expression}: {error.read().decode()}")
@@ -169,8 +177,8 @@ def prometheus(seen: Observed, tmp_path_factory: pytest.TempPathFactory) -> Iter
         (place / "prometheus.yml").write_text(CONFIGURATION.format(rules=RULES, port=scraped))
         options = [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]
         options += [f"--web.listen-address=127.0.0.1:{port}"]
-        with process([command, *options], lambda: answers(port), output=place / "log"):
-            server = Prometheus(port)
+        server = Prometheus(port)
+        with process([command, *options], server.ready, output=place / "log"):
             until(lambda: ("MlpipeDataRejected", "rejected", "people") in server.firing(), "an alert")
             yield server
 

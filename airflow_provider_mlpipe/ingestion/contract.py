@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from airflow_provider_mlpipe.artifacts.writer import plain_batch, plain_schema
+from airflow_provider_mlpipe.artifacts.writer import plain_batch, plain_schema, unwritable
 from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError
 from airflow_provider_mlpipe.ingestion.casting import arrow_type, cast
 from airflow_provider_mlpipe.ingestion.evolution import Evolution
@@ -36,7 +36,7 @@ class Contract:
 
     Raises:
         SourceRejectedError: a column that is required, mapped, typed, or a key is missing, a name appears twice or is
-            none, or the schema changed where it may not.
+            none, parquet has no such type, or the schema changed where it may not.
         ConfigError: the mapping gives one name to two columns.
     """
 
@@ -64,6 +64,7 @@ class Contract:
         self._require([*source.model.required_columns, *source.model.types, *self._keys()], list(mapped.names))
         self._refuse_nameless(list(mapped.names))
         self._mapped = plain_schema(mapped)
+        self._refuse_unwritable(self._mapped)
         self._types = {name: arrow_type(word) for name, word in source.model.types.items()}
         typed = pa.schema([pa.field(item.name, self._types.get(item.name, item.type)) for item in self._mapped])
         named = {*mapping, *source.model.required_columns, *source.model.types, *self._keys()}
@@ -138,6 +139,16 @@ class Contract:
                 problem=f"column {place} of {len(names)} is named {nameless[0]!r}, which is no name",
                 hint=f"Give it one, as in columns: {{row_number: {json.dumps(nameless[0])}}}"
                 + ("; pandas leaves its index without a name." if not nameless[0] else "."),
+            )
+
+    def _refuse_unwritable(self, schema: pa.Schema) -> None:
+        kinds = unwritable(schema)
+        if kinds:
+            raise SourceRejectedError.refused(
+                source=self._source.name,
+                location=self._location,
+                problem="parquet cannot hold " + ", ".join(f"{name!r} ({kind})" for name, kind in kinds.items()),
+                hint="Cast it at the source, to text for example, or leave it out of what is read.",
             )
 
     def _refuse_clashes(self, theirs: list[str], renamed: dict[str, list[str]]) -> None:

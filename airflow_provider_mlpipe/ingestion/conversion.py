@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.ingestion.natives import native
 from airflow_provider_mlpipe.ingestion.stream import Chunk, Rejected
 from airflow_provider_mlpipe.ingestion.vectors import array_of, vector
 
@@ -130,7 +131,7 @@ def _as_texts(values: Sequence[Any]) -> pa.Array | None:
         return None
     dumps, option = orjson.dumps, orjson.OPT_NON_STR_KEYS
     try:
-        texts = [None if value is None else dumps(value, str, option).decode() for value in values]
+        texts = [None if value is None else dumps(value, _as_datum, option).decode() for value in values]
         return array_of(texts, pa.string())
     except orjson.JSONEncodeError:
         return None
@@ -325,13 +326,30 @@ def as_text(value: Any) -> str:  # noqa: ANN401
         return "true" if value else "false"
     if isinstance(value, (date, time)):
         return value.isoformat()
-    return _as_json(value) if isinstance(value, (dict, list, tuple)) else str(value)
+    return _as_json(value) if isinstance(value, (dict, list, tuple)) else str(_as_datum(value))
 
 
 def _as_json(value: Any) -> str:  # noqa: ANN401 - what is nested
     import orjson
 
     try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(value, default=_as_datum, option=orjson.OPT_NON_STR_KEYS).decode()
     except orjson.JSONEncodeError:  # an integer beyond 64 bits, say
-        return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(value, default=_as_datum, ensure_ascii=False, separators=(",", ":"))
+
+
+def _says(kind: type, name: str) -> type:
+    """Return the class that a method comes from."""
+    return next(base for base in kind.__mro__ if name in vars(base))
+
+
+def _as_datum(value: Any) -> Any:  # noqa: ANN401
+    """Return what JSON has a word for, or the text of what has one that is the same in every run."""
+    own, kind = native(value), type(value)
+    if own is not value:
+        return own
+    if isinstance(value, (set, frozenset)):
+        raise MisfitError(f"is or holds a {kind.__name__}, which has no order and does not fit; make it a list")
+    if _says(kind, "__str__") is object and _says(kind, "__repr__") is object:
+        raise MisfitError(f"is or holds an object of type {kind.__name__}, which has no text and does not fit")
+    return str(value)

@@ -14,6 +14,7 @@ from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.ingestion.conversion import ISO_DATE, ISO_TIME, ColumnType, convert, schema_of
+from airflow_provider_mlpipe.ingestion.failures import Unreadable
 from airflow_provider_mlpipe.ingestion.nesting import Shape
 from airflow_provider_mlpipe.ingestion.spooling import spool_file, spooling
 from airflow_provider_mlpipe.ingestion.stream import Chunk, Rejected, Stream
@@ -140,8 +141,11 @@ def detected(
                 names.setdefault(name)
                 if name not in declared:
                     observers.setdefault(name, Observer(structs=structs)).see(values)
-            with spooling():
-                pickle.dump(frame, spool, protocol=pickle.HIGHEST_PROTOCOL)
+            try:
+                with spooling():
+                    pickle.dump(frame, spool, protocol=pickle.HIGHEST_PROTOCOL)
+            except (pickle.PicklingError, TypeError, AttributeError) as error:
+                raise Unreadable(f"among the values is something that is no data: {error}") from error
         with spooling():
             spool.seek(0)
         names = names or dict.fromkeys(expected)

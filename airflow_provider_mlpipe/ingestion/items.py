@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
-from datetime import date, datetime, time
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlpipe.ingestion.detection import Frame, detected
 from airflow_provider_mlpipe.ingestion.failures import Unreadable
+from airflow_provider_mlpipe.ingestion.natives import natives
 from airflow_provider_mlpipe.ingestion.records import expected_columns, frame_of
 from airflow_provider_mlpipe.ingestion.stream import Chunk, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
 
@@ -112,28 +113,22 @@ def _frames(items: Iterable[Any], model: Model) -> Iterator[Frame]:
 
 def _frame(records: list[Any], before: int, model: Model) -> Frame:
     frame = frame_of(records, lambda position: f"record {before + position}", flat=model.nested == "flatten")
-    frame.values = {name: _plain(values) for name, values in frame.values.items()}
+    for name in frame.values:
+        if not isinstance(name, str):
+            raise Unreadable(
+                f"a record has the key {name!r}, of type {type(name).__name__}; the names of columns are texts"
+            )
+    frame.values = {name: natives(values) for name, values in frame.values.items()}
     return frame
 
 
 def _records(item: Any) -> list[Any]:  # noqa: ANN401
     if is_table(item):
         return [record for table in tables_of(item) for record in table.to_pylist()]
-    if isinstance(item, (list, tuple)):
-        return list(item)
-    return [item.model_dump() if hasattr(item, "model_dump") else item]
+    return [_record(each) for each in item] if isinstance(item, (list, tuple)) else [_record(item)]
 
 
-def _plain(values: Sequence[Any]) -> Sequence[Any]:
-    """Return times of a library of its own (pendulum's) as Python's: types are told by class."""
-    known = {datetime, date, time}
-    odd = {kind for kind in set(map(type, values)) - known if issubclass(kind, (datetime, date, time))}
-    return [_moment(value) if type(value) in odd else value for value in values] if odd else values
-
-
-def _moment(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, datetime):
-        return datetime.combine(_moment(value.date()), _moment(value.timetz()))
-    if isinstance(value, date):
-        return date(value.year, value.month, value.day)
-    return time(value.hour, value.minute, value.second, value.microsecond, tzinfo=value.tzinfo)
+def _record(item: Any) -> Any:  # noqa: ANN401
+    if hasattr(item, "model_dump"):
+        return item.model_dump()
+    return dict(item) if isinstance(item, Mapping) and not isinstance(item, dict) else item

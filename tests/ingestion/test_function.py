@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -86,6 +91,55 @@ def test_types_keys_and_quarantine_are_those_of_any_source(root: Storage) -> Non
         "id",
         "record 4 is a str, not an object",
     ]
+
+
+class Level(enum.Enum):
+    HIGH = "high"
+
+
+def test_values_of_other_libraries_are_what_they_are_in_python(root: Storage) -> None:
+    row = {
+        "integer": np.int64(5), "float": np.float32(0.5), "flag": np.bool_(True), "text": np.str_("x"),
+        "time": np.datetime64("2026-01-13T05:00:00.000000009"), "stamp": pd.Timestamp("2026-01-13 05:00", tz="UTC"),
+        "none": pd.NaT, "nothing": pd.NA, "level": Level.HIGH, "bytes": bytearray(b"x"),
+        "list": (1, np.int64(2)), "object": MappingProxyType({"a": Level.HIGH}), "id": UUID(int=5), "path": PurePosixPath("/a"),
+    }  # fmt: skip
+
+    [found] = rows(read(FUNCTION, root, rows=[MappingProxyType(row)]))
+
+    assert found == {
+        "integer": 5, "float": 0.5, "flag": True, "text": "x",
+        "time": datetime(2026, 1, 13, 5),  # noqa: DTZ001 - NumPy knows no zones
+        "stamp": datetime(2026, 1, 13, 5, tzinfo=UTC),
+        "none": None, "nothing": None, "level": "high", "bytes": b"x",
+        "list": "[1,2]", "object": '{"a":"high"}', "id": str(UUID(int=5)), "path": "/a",
+    }  # fmt: skip
+
+
+def test_what_has_no_text_or_no_order_goes_to_the_quarantine(root: Storage) -> None:
+    given = [{"id": 1, "x": {1, 2}}, {"id": 2, "x": object()}, {"id": 3, "x": {"y": {1}}}, {"id": 4, "x": "fine"}]
+
+    artifact = read(FUNCTION, root, rows=given)
+
+    assert rows(artifact) == [{"id": 4, "x": "fine"}]
+    reasons = [reason for reason, _ in quarantined(artifact)]
+    assert sorted(reason.partition(" is or holds ")[2].partition(" and ")[0] for reason in reasons) == [
+        "a set, which has no order", "a set, which has no order", "an object of type object, which has no text",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ([{1: 2}], "a record has the key 1, of type int; the names of columns are texts"),
+        ([{"a": lambda: 1}], "among the values is something that is no data: .*lambda"),
+        (pa.table({"a": pa.array([pa.MonthDayNano([1, 2, 3])])}), "parquet cannot hold 'a' .month_day_nano_interval."),
+        (pa.table({"a": pa.array([{}], pa.struct([])), "b": [1]}), "parquet cannot hold 'a' .struct<>."),
+    ],
+)
+def test_what_no_table_holds_is_an_error(root: Storage, given: Any, problem: str) -> None:
+    with pytest.raises(SourceRejectedError, match=problem):
+        read(FUNCTION, root, rows=given)
 
 
 def test_a_window_cuts_what_the_function_gives(root: Storage) -> None:

@@ -61,7 +61,8 @@ def asset_extra(artifact: Artifact) -> dict[str, Any]:
 def report_outlets(context: Context, outlets: Sequence[Any], extra: Mapping[str, Any]) -> None:
     """Put `extra` into the event of every asset among `outlets`; Airflow sends events only of tasks that succeed.
 
-    What is there already, from a ``pre_execute`` of the author's, goes before it. An alias has no event of its own.
+    What is there already, from a ``pre_execute`` of the author's, goes before it. An alias has no event of its own: the
+    assets that ``pre_execute`` added to it get theirs; without any, the folder of the artifact's dataset is its asset.
 
     Args:
         context: of the task.
@@ -72,13 +73,24 @@ def report_outlets(context: Context, outlets: Sequence[Any], extra: Mapping[str,
 
     events: Any = context.get("outlet_events")
     for outlet in outlets if events is not None else ():
-        if isinstance(outlet, AssetAlias):
-            continue
         try:
             event = events[outlet]
         except (KeyError, TypeError):  # something that Airflow keeps no events of
             continue
-        event.extra = {**extra, **event.extra}
+        told = event.asset_alias_events if isinstance(outlet, AssetAlias) else [event]
+        for each in told:
+            each.extra = {**extra, **each.extra}
+        if not told:
+            _add_folders(event, extra)
+
+
+def _add_folders(alias: Any, extra: Mapping[str, Any]) -> None:  # noqa: ANN401 - Airflow's accessor
+    """Let an alias send an event for what each artifact is a partition of."""
+    from airflow.providers.common.compat.sdk import Asset
+
+    for one in extra.get("artifacts", {"": extra}).values():
+        folder = one["artifact"].rpartition("/")[0]
+        alias.add(Asset(folder if "://" in folder else f"file://{folder}"), extra=dict(one))
 
 
 def extras_of(

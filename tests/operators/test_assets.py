@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors, TriggeringAssetEventsAccessor
 
-from airflow_provider_mlpipe.operators import artifact_of
+from airflow_provider_mlpipe.operators import ValidateOperator, artifact_of
 from airflow_provider_mlpipe.operators.assets import report_outlets
 from airflow_provider_mlpipe.operators.base import TaskFailed
 
@@ -73,3 +73,69 @@ def test_what_the_author_put_into_the_event_stays() -> None:
 
     assert events[USERS].extra == {"rows": "mine", "ticket": 7, "artifact": "/1"}
     assert events[OTHERS].extra == {"rows": 3, "artifact": "/1"}
+
+
+def told_by(alias: AssetAlias, events: OutletEventAccessors) -> dict[str, dict[str, Any]]:
+    return {event.dest_asset_key.uri: event.extra for event in events[alias].asset_alias_events}
+
+
+def test_an_alias_sends_an_event_of_the_datasets_folder() -> None:
+    alias, events = AssetAlias("crowd"), OutletEventAccessors()
+    context: Any = {"outlet_events": events}
+    users = {"artifact": "s3://lake/users/raw/20260113", "rows": 3}
+
+    report_outlets(context, [alias], users)
+
+    assert told_by(alias, events) == {"s3://lake/users/raw": users}
+
+
+def test_an_alias_of_several_artifacts_sends_one_event_of_each() -> None:
+    alias, events = AssetAlias("crowd"), OutletEventAccessors()
+    context: Any = {"outlet_events": events}
+    users, teams = ({"artifact": f"/mlpipe/{name}/raw/20260113"} for name in ("users", "teams"))
+
+    report_outlets(context, [alias], {"artifacts": {"users": users, "teams": teams}})
+
+    assert told_by(alias, events) == {"file:///mlpipe/users/raw": users, "file:///mlpipe/teams/raw": teams}
+
+
+def test_assets_that_the_author_added_to_an_alias_get_the_extra_and_keep_theirs() -> None:
+    alias, events = AssetAlias("crowd"), OutletEventAccessors()
+    context: Any = {"outlet_events": events}
+    events[alias].add(Asset("mine", uri="s3://elsewhere/mine"), extra={"rows": "many", "by": "me"})
+
+    report_outlets(context, [alias], {"artifact": "/users/raw/20260113", "rows": 3})
+
+    assert told_by(alias, events) == {
+        "s3://elsewhere/mine": {"artifact": "/users/raw/20260113", "rows": "many", "by": "me"}
+    }
+
+
+def rendered(context: Any, *, mapped: bool) -> Any:
+    """Render an operator's templates as the task runner does: a mapped one by keywords."""
+    task = ValidateOperator(
+        task_id="check", artifact={"mine": artifact_of(USERS)}, dataset="{{ ti.task_id }}", config={}
+    )
+    if not mapped:
+        task.render_template_fields(context)
+        return task
+    task._do_render_template_fields(
+        parent=task,
+        template_fields=task.template_fields,
+        context=context,
+        jinja_env=task.get_template_env(),
+        seen_oids=set(),
+    )
+    return task
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_an_asset_without_an_artifact_is_not_in_airflows_log_of_templates(
+    mapped: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = rendered(triggered(event(USERS, artifact="/2")), mapped=mapped)
+    assert (task.artifact, task.dataset) == ({"mine": "/2"}, "check")
+
+    with pytest.raises(TaskFailed, match="no event of this asset"):
+        rendered(triggered(), mapped=mapped)
+    assert caplog.records == []

@@ -237,7 +237,9 @@ def test_data_that_was_refused_sends_no_event(story: dict[str, Run]) -> None:
 def test_a_dag_takes_the_artifact_from_the_event(story: dict[str, Run]) -> None:
     run = story["takes_up"]
 
-    assert run.xcom("newest") == story["publishes"].xcom("in_a_group.people")
+    assert run.xcom("newest") == run.xcom("by_alias") == story["publishes"].xcom("in_a_group.people")
+    told = run.xcom("events")
+    assert told["crowd"] == told["people"]
     assert run.xcom("by_name") == {"mine": story["publishes"].xcom("in_a_group.people")}
 
 

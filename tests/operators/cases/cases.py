@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import DAG, Asset, TaskGroup, task
+from airflow.sdk import DAG, Asset, AssetAlias, TaskGroup, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_mlpipe.ingestion.watermark import AssetWatermark, advance
@@ -189,12 +189,17 @@ with DAG("since", schedule="0 2 * * *", start_date=datetime(2026, 1, 1, tzinfo=U
     )
     production() >> reads >> after()
 
+CROWD = AssetAlias("crowd")
 PEOPLE, CHECKED, BLOCKED, BOTH, TODAY = (Asset(name) for name in ("people", "checked", "blocked", "both", "today"))
 
 with DAG("publishes", default_args={"artifact_root": "{{ var.value.root }}/assets"}, **DAILY):
     with TaskGroup("in_a_group"):
         crowd = SourceIngestOperator(
-            task_id="people", source="people", config={"sources": EVERYTHING}, conn_id="tracker", outlets=[PEOPLE]
+            task_id="people",
+            source="people",
+            config={"sources": EVERYTHING},
+            conn_id="tracker",
+            outlets=[PEOPLE, CROWD],
         )
         day = SourceIngestOperator(task_id="today", source="today", config={"sources": EVERYTHING}, conn_id="tracker")
     ValidateOperator(
@@ -222,7 +227,7 @@ with DAG("publishes", default_args={"artifact_root": "{{ var.value.root }}/asset
     )
 
 with DAG("takes_up", schedule=[CHECKED], start_date=datetime(2026, 1, 1, tzinfo=UTC)):
-    every = [PEOPLE, CHECKED, BLOCKED, BOTH, TODAY]
+    every = [PEOPLE, CROWD, CHECKED, BLOCKED, BOTH, TODAY]
 
     @task(inlets=every)
     def events(**context: Any) -> dict[str, list[Any]]:
@@ -231,6 +236,7 @@ with DAG("takes_up", schedule=[CHECKED], start_date=datetime(2026, 1, 1, tzinfo=
     events()
     again = {"config": {"any": {"required_columns": ["user_id"]}}, "dataset": "any"}
     ValidateOperator(task_id="newest", artifact=artifact_of(CHECKED), inlets=[CHECKED], **again)
+    ValidateOperator(task_id="by_alias", artifact=artifact_of(CROWD), inlets=[CROWD], **again)
     ValidateOperator(
         task_id="by_name", artifact={"mine": artifact_of(BOTH, name="people")}, inlets=[BOTH],
         config={"mine": {"required_columns": ["user_id"]}},

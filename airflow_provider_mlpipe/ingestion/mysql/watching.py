@@ -13,6 +13,7 @@ import json
 import logging
 import secrets
 import sys
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Mark", "watched"]
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,12 @@ def watched(uri: str, mark: Mark) -> Iterator[None]:
         try:
             with interruptible(partial(_call_off, ours)):
                 yield
-        finally:
-            process.kill()
-            process.wait()
+        except BaseException as error:
+            ours.close()  # which it takes for our end, and sees to it that there is nothing left
+            _leave(process, patient=not isinstance(error, Exception))
+            raise
+        process.kill()
+        process.wait()
 
 
 def _started(orders: socket.socket) -> subprocess.Popen[bytes] | None:
@@ -90,6 +96,14 @@ def _started(orders: socket.socket) -> subprocess.Popen[bytes] | None:
     except OSError as error:
         logger.debug("no process watches over the queries: %s", error)
         return None
+
+
+def _leave(process: subprocess.Popen[bytes], *, patient: bool) -> None:
+    """Let it finish its work; be `patient` where this process may end next, and take it along."""
+    reaper = threading.Thread(target=process.wait, name="mlpipe-watchman", daemon=True)
+    reaper.start()
+    if patient:
+        reaper.join(_PATIENCE_SECONDS)
 
 
 def _order(uri: str, mark: Mark) -> bytes:

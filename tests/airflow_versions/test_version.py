@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ PUBLISHED = {
     "mapped_functions": ["parts/raw-all"],
     "pipelines": [],
     "mapped_pipelines": [],
+    "poked": ["poked_objects/raw", "poked_rows/raw"],
 }
 """Dags that are run, and some of what each publishes."""
 MOMENT = ["--as-of", "2026-01-14T02:00:00Z"]
@@ -38,6 +41,12 @@ COMMANDS = {
     "errors": ["dags", "list-import-errors", "--output", "json"],
     "providers": ["providers", "list", "--output", "json"],
     "hooks": ["providers", "hooks", "--output", "json"],
+    "provider": ["providers", "get", "airflow-provider-mlpipe", "--output", "json"],
+    "links": ["providers", "links", "--output", "json"],
+    "triggers": ["providers", "triggers", "--output", "json"],
+    "notifications": ["providers", "notifications", "--output", "json"],
+    "plugins": ["plugins", "--output", "json"],
+    "options": ["config", "list", "--section", "mlpipe", "--defaults"],
     "root": ["config", "get-value", "mlpipe", "artifact_root"],
     "ingest": ["mlpipe", "ingest", "user_data", "--conn-id", "tracker", *MOMENT, "--root", "by-hand", "--json"],
     "online": ["mlpipe", "online", "user_profile_features", "u_0001", "u_0002", "--json"],
@@ -51,15 +60,19 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
     """An Airflow with the sample, the example Dags and those of the decorators' tests."""
     place = tmp_path_factory.mktemp("version")
     url = sample.write(place / "sample").url
+    with closing(sqlite3.connect(place / "poked.db")) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER, at TIMESTAMP)")
     dags = place / "dags"
     dags.mkdir()
-    for name, folder in {"examples": "dags", "cases": "tests/decorators/cases"}.items():
+    folders = {"examples": "dags", "decorators": "tests/decorators/cases", "versions": "tests/airflow_versions/cases"}
+    for name, folder in folders.items():
         (dags / name).symlink_to(REPOSITORY / folder)
     connection = {"conn_type": "sqlite", "host": url.removeprefix("sqlite:///")}
     return new_airflow(place).with_env(
         AIRFLOW__CORE__DAGS_FOLDER=str(dags),
         AIRFLOW__MLPIPE__CONFIG_FOLDER=str(REPOSITORY / "config"),
         AIRFLOW_CONN_TRACKER=json.dumps(connection),
+        CASES_PLACE=str(place),
         MLPIPE_SAMPLE_DB=url,
         PYTHONPATH=str(REPOSITORY),
     )
@@ -117,7 +130,22 @@ def test_no_example_dag_fails_to_import(answers: dict[str, Any]) -> None:
 def test_airflow_knows_the_provider(airflow: Airflow, answers: dict[str, Any]) -> None:
     assert "airflow-provider-mlpipe" in answers["providers"]["out"]
     assert "airflow_provider_mlpipe.hooks.feast.FeastHook" in answers["hooks"]["out"]
+    assert "airflow-provider-mlpipe" in answers["provider"]["out"]
+    assert "airflow_provider_mlpipe.links.report.ReportLink" in answers["links"]["out"]
+    assert "airflow_provider_mlpipe.triggers.sources" in answers["triggers"]["out"]
+    assert "airflow_provider_mlpipe.notifications.notifier.MlpipeNotifier" in answers["notifications"]["out"]
+    assert '"mlpipe"' in answers["plugins"]["out"]
+    assert "artifact_root" in answers["options"]["out"]
     assert answers["root"]["out"].strip() == str(airflow.artifacts)
+
+
+@pytest.mark.parametrize("command", [name for name, words in COMMANDS.items() if words[0] != "mlpipe"])
+def test_a_command_of_airflow_has_nothing_to_complain_of(command: str, answers: dict[str, Any]) -> None:
+    answer = answers[command]
+    said = answer["out"] + answer["err"]
+
+    assert answer["code"] == 0, answer
+    assert not [line for line in said.splitlines() if "mlpipe" in line and re.search("warn|error|Traceback", line)]
 
 
 @needs_cli

@@ -8,6 +8,7 @@ folder of the output.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -21,7 +22,10 @@ def main(output: str, commands: str) -> None:
     os.chdir(Path(output).parent)
     from airflow import configuration  # noqa: F401 - Airflow's own entry point has it come first
     from airflow.cli import cli_parser
+    from airflow.sdk.execution_time import supervisor
 
+    # Before 3.3 `airflow dags test` makes an API of its own for every task, which takes seconds.
+    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
     ended = []
     for arguments in json.loads(commands):
         out, err = io.StringIO(), io.StringIO()

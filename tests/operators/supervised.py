@@ -13,7 +13,12 @@ import signal
 from typing import TYPE_CHECKING
 
 from airflow.executors.base_executor import BaseExecutor
-from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, supervise_task
+from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+
+try:
+    from airflow.sdk.execution_time.supervisor import supervise_task
+except ImportError:  # before Airflow 3.3
+    from airflow.sdk.execution_time.supervisor import supervise as supervise_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleA
 __all__ = ["Fence"]
 
 
-FENCED = {"pages", "user_feature_pipeline"}
+FENCED = {"pages", "user_feature_pipeline", "watched"}
 
 
 class Fence(SimpleAuthManager):

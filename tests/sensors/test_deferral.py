@@ -11,14 +11,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import Asset
-from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import (
+from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferred,
 )
+from airflow.sdk import Asset
+from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from airflow_provider_mlpipe.artifacts import Storage
 from airflow_provider_mlpipe.errors import SourceRejectedError, SourceUnavailableError

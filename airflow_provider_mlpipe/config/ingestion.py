@@ -156,7 +156,7 @@ class DatabaseSource(_Source):
         driver: an importable DB-API 2.0 module such as ``duckdb``, for databases that SQLAlchemy does not know; in
             place of the other two.
         connect: the arguments of the driver's ``connect()``.
-        table: ``name`` or ``schema.name``; or `query`.
+        table: ``name`` or ``schema.name``, either in double quotes if it holds a dot; or `query`.
         query: a SELECT, with ``:name`` where a value of `parameters` goes; or `table`.
         parameters: the values of the query, by name.
         parallel: connections that read at the same time, all in one snapshot (PostgreSQL; others read with one). Each
@@ -182,7 +182,7 @@ class DatabaseSource(_Source):
 
     @model_validator(mode="after")
     def _one_of(self) -> DatabaseSource:
-        if (self.table is None) == (self.query is None):
+        if (self.table is None) == (self.query is None) or not (self.table or self.query or "").strip():
             raise ValueError("give either table or query")
         if self.connection_string is not None and self.conn_id is not None:
             raise ValueError("give connection_string or conn_id, not both")

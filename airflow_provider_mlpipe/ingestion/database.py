@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["DatabaseReader", "DatabaseRequest", "database_reader", "named_parameters"]
 
 _PARAMETER = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)(?!:(?!:))")
+_PART = r'"(?:[^"]|"")+"|[^".]+'
+_TABLE = re.compile(rf"(?:({_PART})\.)?({_PART})")
 _LITERALS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -53,8 +55,10 @@ class DatabaseRequest:
     @property
     def table(self) -> tuple[str | None, str]:
         """Schema (None if not given) and name of the table."""
-        schema, _, name = (self.model.table or "").rpartition(".")
-        return schema or None, name
+        given = self.model.table or ""
+        found = _TABLE.fullmatch(given)
+        schema, name = found.groups() if found else given.rpartition(".")[::2]
+        return _unquoted(schema or "") or None, _unquoted(name)
 
     def no_table(self, available: Iterable[str]) -> SourceRejectedError:
         """Return the error for a table that is not there."""
@@ -65,8 +69,18 @@ class DatabaseRequest:
             source=self.name,
             location=location_of(self.uri),
             problem=f"there is no table {wanted!r}.{did_you_mean(wanted, names)} It has: {shown or 'no table'}.",
-            hint="Correct table in the configuration, or check that this user may see it.",
+            hint="Correct table in the configuration, or check that this user may see it. A name with a dot in it "
+            "stands in double quotes.",
         )
+
+
+def _unquoted(part: str) -> str:
+    """Return a part of a table's name as the database has it.
+
+    >>> _unquoted('"a ""b"".c"'), _unquoted("Orders")
+    ('a "b".c', 'Orders')
+    """
+    return part[1:-1].replace('""', '"') if len(part) > 1 and part[0] == part[-1] == '"' else part
 
 
 class DatabaseReader(ABC):

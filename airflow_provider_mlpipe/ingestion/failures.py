@@ -37,7 +37,8 @@ _HINTS = (
      "Check the path in the configuration, and that it can be seen from this machine."),
     (re.compile(r"truncated|inflate|magic|footer|corrupt|CSV|JSON|HTML|Parquet", re.IGNORECASE),
      "Look at what the source gives: it is damaged, or of another format than expected."),
-    (re.compile(r"syntax", re.IGNORECASE), "Run the query in the database's own client first."),
+    (re.compile(r"syntax", re.IGNORECASE),
+     "Run the query in the database's own client first; a :name in it needs a value under parameters."),
     (re.compile(r"No module named|Can't load plugin", re.IGNORECASE),
      "Install the driver: pip install 'airflow-provider-mlpipe[postgres]' or [mysql]."),
 )  # fmt: skip

@@ -18,6 +18,7 @@ from airflow_provider_mlpipe.engines.duckdb import quote
 from airflow_provider_mlpipe.errors import ConfigError, SourceRejectedError
 from airflow_provider_mlpipe.ingestion.concurrency import together
 from airflow_provider_mlpipe.ingestion.database import DatabaseReader, named_parameters
+from airflow_provider_mlpipe.ingestion.failures import Unreadable
 from airflow_provider_mlpipe.ingestion.libpq import session_at
 from airflow_provider_mlpipe.ingestion.postgres_types import checked, column_of, declared_type
 from airflow_provider_mlpipe.ingestion.stream import Stream
@@ -67,6 +68,8 @@ class PostgresReader(DatabaseReader):
             found = self._introspect(session, base)
             columns = [column_of(field) for field in found]
             schema = pa.schema([pa.field(column.name, column.kind) for column in columns])
+            if not schema.names:
+                raise Unreadable("it has no columns")
             if len(set(schema.names)) < len(schema.names):
                 yield Stream(schema, iter(()))  # refused by the contract, with all the names
                 return

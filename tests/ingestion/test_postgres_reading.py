@@ -171,6 +171,21 @@ def test_values_and_names_are_never_statements(postgres: str, root: Storage, tex
     assert rows(read(source(postgres, table="victim"), root)) == []
 
 
+@pytest.mark.parametrize("table", ['"du"".sk"."or.ders"', '"du"".sk".plain'])
+def test_a_name_with_a_dot_in_it_stands_in_quotes(postgres: str, root: Storage, table: str) -> None:
+    execute(
+        postgres, 'DROP SCHEMA IF EXISTS "du"".sk" CASCADE', 'CREATE SCHEMA "du"".sk"',
+        'CREATE TABLE "du"".sk"."or.ders" AS SELECT 1 AS id', 'CREATE TABLE "du"".sk".plain AS SELECT 1 AS id',
+    )  # fmt: skip
+    assert rows(read(source(postgres, table=table), root)) == [{"id": 1}]
+
+
+def test_a_table_without_columns_is_refused(postgres: str, root: Storage) -> None:
+    execute(postgres, "CREATE TABLE IF NOT EXISTS bare ()", "INSERT INTO bare DEFAULT VALUES")
+    with pytest.raises(SourceRejectedError, match="it has no columns"):
+        read(source(postgres, table="bare"), root)
+
+
 def test_a_query_cannot_leave_its_brackets(postgres: str, root: Storage) -> None:
     execute(postgres, "CREATE TABLE IF NOT EXISTS victim (id int)")
     with pytest.raises(SourceRejectedError, match="multiple commands|syntax error"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.triggers.errand import Errand
 from airflow_provider_mlpipe.triggers.polling import PollingTrigger
 from airflow_provider_mlpipe.triggers.secrets import literal_secrets, refused
@@ -155,6 +156,21 @@ class ApiAnswersTrigger(SourceTrigger):
     def watches(self) -> bool:
         """It is of no use to an asset."""
         return False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class and arguments, for Airflow to store.
+
+        Raises:
+            ConfigError: there is a secret among them; or no run waits. Airflow starts an asset's trigger again once it
+                has ended, so this one would ring every second for as long as the API answers.
+        """
+        if self.errand.run is None:
+            raise ConfigError.invalid(
+                where=f"source {self.errand.source!r}", key="watchers",
+                problem="that an API answers is no news: an asset that watches for it would start its Dag without end",
+                hint="Give the Dag a schedule, and SourceIngestOperator deferrable=True.",
+            )  # fmt: skip
+        return super().serialize()
 
     def look(self) -> Arrival:
         """Ask, and leave the answer unread."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.run import Run
-from airflow_provider_mlpipe.triggers import NewObjectsTrigger, NewRowsTrigger
+from airflow_provider_mlpipe.triggers import ApiAnswersTrigger, NewObjectsTrigger, NewRowsTrigger
 from tests.ingestion.support import read
 from tests.triggers.support import PATIENCE, ROUND, Waiting
 
@@ -199,3 +200,11 @@ def test_a_watcher_looks_on_whatever_fails(
 
     asyncio.run(asyncio.wait_for(story(), PATIENCE))
     assert capsys.readouterr().out.count("ingestion_config.yaml: no such file") == 1, "said once, not at every look"
+
+
+def test_an_api_that_answers_is_nothing_to_watch_for() -> None:
+    """Airflow starts a watcher's trigger again when it ends: the Dag would start every second."""
+    source = {"type": "api", "url": "https://desk.example.com/tickets"}
+
+    with pytest.raises(ConfigError, match="deferrable=True"):
+        ApiAnswersTrigger(source="tickets", config=source).serialize()

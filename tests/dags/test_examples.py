@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+import threading
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,11 @@ import pytest
 
 from airflow_provider_mlpipe import sample
 from airflow_provider_mlpipe.artifacts import Artifact
-from tests.operators.home import REPOSITORY, Run, Step, new_airflow
+from tests.operators.home import REPOSITORY, Airflow, Run, Step, new_airflow
 from tests.servers import Answer, Api, Request, json_api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_mlpipe.sample import Sample
     from tests.servers import Bucket
@@ -57,15 +58,19 @@ def api(data: Sample) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def story(data: Sample, api: Api, s3: Bucket, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """Each Dag on one day, and the one of the bucket on a day without files."""
+    """Each Dag on one day, and the one of the bucket on a day whose files are late."""
     import pyarrow.fs as pafs
 
     store = pafs.S3FileSystem(
         endpoint_override=s3.options.endpoint_url.removeprefix("http://"), scheme="http", region=s3.options.region,
         access_key=s3.options.access_key, secret_key=s3.options.secret_key,
     )  # fmt: skip
-    with store.open_output_stream(f"{s3.bucket}/{EXPORTS}/2026/01/13/events.csv.gz", compression=None) as file:
-        file.write(data.events.read_bytes())
+
+    def export(day: str) -> None:
+        with store.open_output_stream(f"{s3.bucket}/{EXPORTS}/{day}/events.csv.gz", compression=None) as file:
+            file.write(data.events.read_bytes())
+
+    export("2026/01/13")
     keys = {"login": s3.options.access_key, "password": s3.options.secret_key}
     place = {"endpoint_url": s3.options.endpoint_url, "region_name": s3.options.region}
     airflow = new_airflow(tmp_path_factory.mktemp("examples")).with_env(
@@ -80,10 +85,40 @@ def story(data: Sample, api: Api, s3: Bucket, tmp_path_factory: pytest.TempPathF
         "api": Step("task_feature_pipeline", DATE),
         "mapping": Step("project_team_features", DATE),
         "bucket": Step("minio_ingest", DATE),
-        "empty": Step("minio_ingest", "2026-01-17"),
+        "late": Step("minio_ingest", "2026-01-17"),
+        "follow-up": Step("minio_follow_up", None),
         "no token": Step("task_feature_pipeline", "2026-01-16", env={"API_TOKEN": "another"}),
     }
-    return dict(zip(steps, airflow.run(*steps.values()), strict=True))
+    with once_deferred(airflow, "ingest_files", lambda: export("2026/01/15")):
+        return dict(zip(steps, airflow.run(*steps.values()), strict=True))
+
+
+@contextmanager
+def once_deferred(airflow: Airflow, task: str, then: Callable[[], None]) -> Iterator[None]:
+    """Do something as soon as a task of this name waits in the triggerer."""
+    over = threading.Event()
+    query = "SELECT count(*) FROM task_instance WHERE task_id = ? AND state = 'deferred'"
+
+    def waits() -> bool:
+        try:
+            with closing(sqlite3.connect(f"file:{airflow.home}/airflow.db?mode=ro", uri=True)) as database:
+                return bool(database.execute(query, [task]).fetchone()[0])
+        except sqlite3.OperationalError:  # locked at this moment
+            return False
+
+    def look() -> None:
+        while not over.wait(0.05):
+            if waits():
+                then()
+                return
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def asked(data: Sample, query: str) -> list[tuple[Any, ...]]:
@@ -92,7 +127,7 @@ def asked(data: Sample, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-@pytest.mark.parametrize("name", ["api", "mapping", "bucket"])
+@pytest.mark.parametrize("name", ["api", "mapping", "bucket", "late"])
 def test_it_succeeds_on_a_day_with_a_beginning_and_an_end(story: dict[str, Run], name: str) -> None:
     run = story[name]
 
@@ -176,9 +211,21 @@ def test_the_files_of_the_day_are_read_from_the_bucket(story: dict[str, Run], da
     assert run.xcom("validate_files", "validation")["passed"] is True
 
 
-def test_a_day_without_files_says_which_were_looked_for(story: dict[str, Run]) -> None:
-    run = story["empty"]
+def test_files_that_are_late_are_waited_for_in_the_triggerer(story: dict[str, Run], data: Sample) -> None:
+    run = story["late"]
+    artifact = Artifact.open(run.xcom("ingest_files"))
 
-    assert run.states["ingest_files"] == "failed"
-    assert f"{EXPORTS}/2026/01/15/*.csv.gz" in run.log
     assert datetime.fromisoformat(run.interval[0]) == datetime(2026, 1, 15, 4, tzinfo=UTC)
+    assert "Deferred: waiting for new objects of source 'activity_files'" in run.log
+    assert "/2026/01/15/" in artifact.manifest.details["location"]
+    assert artifact.manifest.rows == data.rows["activity"]
+
+
+def test_who_follows_the_asset_takes_the_newest_artifact(story: dict[str, Run], data: Sample) -> None:
+    run = story["follow-up"]
+    features = Artifact.open(run.xcom("hours_in_files"))
+    hours = dict(asked(data, "SELECT user_id, sum(hours) FROM activity GROUP BY user_id"))
+
+    assert [item.uri for item in features.manifest.inputs] == [story["late"].xcom("validate_files")]
+    found = {row["user_id"]: row["hours_in_files"] for row in features.table().to_pylist()}
+    assert found == pytest.approx(hours)

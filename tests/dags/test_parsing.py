@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _pytest.tmpdir import TempPathFactory
 
 FILES = sorted((REPOSITORY / "dags").glob("*.py"))
-MOST = 30
+MOST = 35
 """Modules of ours. Each costs about a millisecond."""
 
 WORK = {"artifacts", "config", "engines", "feature_extraction", "feature_store", "ingestion", "reporting", "validation"}

@@ -14,11 +14,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
 from airflow_provider_mlpipe.artifacts import Artifact
-from airflow_provider_mlpipe.links.addresses import page
+from airflow_provider_mlpipe.links.addresses import RUN_TAB, TAB, page, tab
 from tests.operators.home import REPOSITORY, Run, Step
 from tests.plugins.site import SECRET, Server, Site, served
 from tests.servers.airflow_services import Api
@@ -195,6 +196,16 @@ def test_who_may_see_a_report(seen: Seen, server: Server) -> None:
     assert viewer.get(f"{report}/report").text == Artifact.open(seen.run.xcom("people")).read_beside(
         "_report.html"
     ).decode()  # fmt: skip
+
+
+def test_airflow_knows_the_tabs_and_the_button(seen: Seen, server: Server) -> None:
+    api, run = Api(server.url, server.of("viewer").token), quote(seen.run.run_id, safe="")
+    (plugin,) = [one for one in api.get("/api/v2/plugins?limit=100")["plugins"] if one["name"] == "mlpipe"]
+    tabs = {view["destination"]: view["url_route"] for view in plugin["external_views"]}
+    links = api.get(f"/api/v2/dags/watched/dagRuns/{run}/taskInstances/judged/links")["extra_links"]
+
+    assert tabs == {"task_instance": TAB, "dag_run": RUN_TAB}
+    assert links == {"Validation report": tab("watched", seen.run.run_id, "judged")}
 
 
 def test_only_files_below_the_artifact_root_are_served(seen: Seen, server: Server) -> None:

@@ -120,9 +120,10 @@ class ConfigError(Terminal, MlpipeError):
         return cls(f"{where}: {key}: {problem}{shown}", hint=hint, where=where, key=key)
 
     @classmethod
-    def unreadable(cls, *, where: str, problem: str) -> ConfigError:
+    def unreadable(cls, *, where: str, problem: str, hint: str = "") -> ConfigError:
         """The file is missing or is not YAML."""
-        return cls(f"{where}: {problem}", hint="mlpipe check FILE shows what a configuration file says.", where=where)
+        hint = hint or "mlpipe check FILE shows what a configuration file says."
+        return cls(f"{where}: {problem}", hint=hint, where=where)
 
     @classmethod
     def unknown_name(cls, *, where: str, kind: str, name: str, known: Iterable[str], hint: str = "") -> ConfigError:

@@ -96,7 +96,7 @@ def load(path: str | Path) -> Document:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError.unreadable(where=name, problem="no such file") from error
+        raise ConfigError.unreadable(where=name, problem="no such file", hint=_NO_FILE) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError.unreadable(where=name, problem=f"cannot be read ({error})") from error
     try:
@@ -118,6 +118,12 @@ def of_mapping(data: Mapping[str, Any], name: str = "config") -> Document:
     """Treat a mapping given in Python as a configuration: the same checks, the same ``${NAME}``, no lines."""
     text = json.dumps(data, sort_keys=True, default=str)
     return _plain(dict(data), name, hashlib.sha256(text.encode()).hexdigest())
+
+
+_NO_FILE = (
+    "A command looks from the working folder, and takes --config FILE; a task looks beside its Dag file and in "
+    "[mlpipe] config_folder, too."
+)
 
 
 def _plain(tree: dict[str, Any], name: str, text_hash: str) -> Document:

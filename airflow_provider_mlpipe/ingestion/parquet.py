@@ -23,6 +23,9 @@ BATCH_ROWS = 131_072
 BATCH_BYTES = 32 * 1024 * 1024
 """Of a batch, about: fewer rows at a time where rows are wide."""
 
+WHOLE_BYTES = 8 * 1024 * 1024
+"""Of a file in a bucket that is fetched at once: one request costs less CPU than a few ranges of it, read ahead."""
+
 FOOTERS = 1_000
 """Of so many files the footer is kept from the first look to the reading; of more, it is read again."""
 
@@ -105,7 +108,7 @@ def _chunks(
         with (
             file.named(),
             file.seekable() as opened,
-            pq.ParquetFile(opened, metadata=footer, pre_buffer=True) as parquet,
+            pq.ParquetFile(_near(opened, file, some=some), metadata=footer, pre_buffer=True) as parquet,
         ):
             columns = [name for name in parquet.schema_arrow.names if name in schema.names] if some else None
             # One row group after the other: what is fetched ahead is one row group, not the file.
@@ -113,6 +116,16 @@ def _chunks(
                 rows = _rows_at_a_time(parquet.metadata.row_group(group), batch_size)
                 for batch in parquet.iter_batches(rows, row_groups=[group], columns=columns):
                     yield _fitted(plain_batch(batch), schema, file)
+
+
+def _near(opened: pa.NativeFile, file: SourceFile, *, some: bool) -> pa.NativeFile:
+    """Return a small file of which all is wanted as it is in memory; any other as it was opened."""
+    import pyarrow as pa
+    import pyarrow.fs as pafs
+
+    if some or isinstance(file.filesystem, pafs.LocalFileSystem) or opened.size() > WHOLE_BYTES:
+        return opened
+    return pa.BufferReader(opened.read_buffer())
 
 
 def _rows_at_a_time(group: pq.RowGroupMetaData, batch_size: int) -> int:

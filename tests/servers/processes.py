@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PASSWORD", "answers", "free_ports", "home_of", "process", "until"]
 
-START_SECONDS = 300
+START_SECONDS = 600
 STOP_SECONDS = 20
 PASSWORD = "s3cr3t-of-the-server"  # tests look for it where it must not be
 

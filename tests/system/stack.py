@@ -44,6 +44,13 @@ SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "4",
     # A machine that is busy with other tests is slow to answer; tasks would give up after five seconds.
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",
+    # And slow to parse; and a scheduler that was not heard of for 30 s takes its own tasks for orphans.
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "600",
+    "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "600",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "600",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "900",
+    "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    "AIRFLOW__CONNECTION_TEST__TIMEOUT": "900",
 }
 
 
@@ -122,7 +129,8 @@ class Stack:
         environment: of its processes.
         anybody: its API, for who has not logged in.
         source: the sample database.
-        day: the newest day that the sample has whole, at midnight.
+        day: when the stack was started, at midnight.
+        hour: of the day, at which the daily Dags begin; as far from now as can be, so that none begins meanwhile.
         logs: where the output of each service goes.
     """
 
@@ -130,6 +138,7 @@ class Stack:
     environment: dict[str, str]
     source: Path
     day: datetime
+    hour: int
     anybody: Api = field(init=False)
     api: Api = field(init=False)
 
@@ -142,9 +151,9 @@ class Stack:
         """The artifact root."""
         return self.home / "mlpipe"
 
-    def two_o_clock(self, days_ago: int) -> datetime:
-        """Return when a day ends for the daily Dags."""
-        return self.day + timedelta(hours=2) - timedelta(days=days_ago)
+    def day_end(self, days_ago: int) -> datetime:
+        """Return when a day ends for the daily Dags: today, or days ago."""
+        return self.day + timedelta(hours=self.hour) - timedelta(days=days_ago)
 
     def as_user(self, name: str) -> Api:
         """Return the API for a user."""
@@ -161,6 +170,17 @@ class Stack:
             capture_output=True, timeout=SLOW, check=False,
         )  # fmt: skip
 
+    def tried(self, dag: str, date: datetime, **conf: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``airflow dags test`` beside the services, the Dag paused meanwhile.
+
+        The command puts its run into the database as one that runs. The scheduler would look at it as at any other, and
+        now and then queue a task that the command is about to run; whichever comes second fails.
+        """
+        self.api.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": True})
+        done = self.command("dags", "test", dag, f"{date:%Y-%m-%dT%H:%M}", "--conf", json.dumps(conf))
+        self.api.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
+        return done
+
     def healthy(self) -> bool:
         """Return whether every service says so."""
         found = self.anybody.get("/api/v2/monitor/health")
@@ -171,6 +191,12 @@ class Stack:
         """Switch a Dag on, once it is there."""
         servers.until(lambda: self.api.answers(f"/api/v2/dags/{dag}"), f"{dag} is found", seconds=SLOW)
         self.api.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
+
+    def watch(self, dag: str) -> None:
+        """Switch a Dag on whose asset is watched: which it is once its file was parsed again."""
+        self.unpause(dag)
+        token = self.api.get(f"/api/v2/dags/{dag}")["file_token"]
+        self.api.call("PUT", f"/api/v2/parseDagFile/{token}")
 
     def trigger(self, dag: str, date: datetime | None = None, **conf: Any) -> str:
         """Start a run and return its path in the API."""
@@ -186,6 +212,12 @@ class Stack:
         """Return the paths of a Dag's runs, the oldest first."""
         found = self.api.get(f"/api/v2/dags/{dag}/dagRuns?limit=100&order_by=run_after&{query}")["dag_runs"]
         return [self._path(run) for run in found]
+
+    def scheduled(self, dag: str) -> Ran:
+        """Wait until the run is over that the scheduler made by itself when the Dag was switched on."""
+        query = "run_type=scheduled"
+        servers.until(lambda: self.runs(dag, query) != [], f"a scheduled run of {dag}", seconds=SLOW)
+        return self.over(self.runs(dag, query)[0])
 
     def events(self, asset: str) -> list[dict[str, Any]]:
         """Return the events of an asset, the oldest first."""
@@ -231,6 +263,7 @@ def airflow_on_postgresql(folder: Path, **settings: str) -> Iterator[Stack]:
             ),
             AIRFLOW__CORE__AUTH_MANAGER="tests.plugins.fence.Fence",
             SYSTEM_DATABASE=database.uri,
+            AIRFLOW_CONN_TRACKER=database.uri,
             **settings,
         )
         migrated = stack.command("db", "migrate")
@@ -267,7 +300,9 @@ def _laid_out(folder: Path, **settings: str) -> Stack:
     shutil.copy(REPOSITORY / "dags/user_feature_pipeline.py", home / "dags")
     shutil.copytree(REPOSITORY / "config", home / "config")
     (home / "passwords.json").write_text(json.dumps(PASSWORDS))
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    now = datetime.now(UTC)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    hour = (now.hour + 12) % 24
     data = sample.write(folder / "sample", until=(today + timedelta(days=1)).date(), days=60)
     listening = ports()
     address = f"http://127.0.0.1:{listening['AIRFLOW__API__PORT']}"
@@ -287,6 +322,7 @@ def _laid_out(folder: Path, **settings: str) -> Stack:
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(home / "passwords.json"),
             AIRFLOW__LOGGING__JSON_LOGS="True",
             SYSTEM_DAY=f"{today:%Y-%m-%d}",
+            SYSTEM_HOUR=str(hour),
             MLPIPE_SAMPLE_DB=f"sqlite:///{data.database}",
             **SETTINGS,
             **listening,
@@ -294,6 +330,7 @@ def _laid_out(folder: Path, **settings: str) -> Stack:
         ),
         data.database,
         today,
+        hour,
     )
 
 

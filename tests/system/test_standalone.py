@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 def test_it_starts_runs_a_dag_and_stops(tmp_path: Path) -> None:
     with airflow_standalone(tmp_path) as (stack, process):
         stack.unpause("days")
-        end = stack.two_o_clock(3)
+        end = stack.day_end(3)
         run = stack.over(stack.trigger("days", end))
 
         assert run.states == dict.fromkeys(("people", "month", "features"), "success")

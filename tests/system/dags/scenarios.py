@@ -16,8 +16,9 @@ from airflow_provider_mlpipe.operators import (
     artifact_of,
 )
 
+DAILY_CRON = f"0 {os.environ['SYSTEM_HOUR']} * * *"
 DAILY = {
-    "schedule": CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
+    "schedule": CronDataIntervalTimetable(DAILY_CRON, timezone="UTC"),
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "catchup": False,
 }
@@ -49,6 +50,13 @@ SOURCES = {
         "url": os.environ.get("SYSTEM_DESK", "http://127.0.0.1:9") + "/tickets",
         "headers": {"Authorization": "Bearer ${SYSTEM_TOKEN}"},
         "data_key": "tickets",
+    },
+    # Asks for a pause when it is asked first; and the reader itself does not wait.
+    "calls": {
+        "type": "api",
+        "url": os.environ.get("SYSTEM_DESK", "http://127.0.0.1:9") + "/busy",
+        "data_key": "calls",
+        "max_retries": 0,
     },
     # As many rows as the run is told: enough to be stopped while it reads.
     "numbers": {
@@ -103,7 +111,7 @@ with DAG("consumer", schedule=[DAY], start_date=datetime(2026, 1, 1, tzinfo=UTC)
 
 with DAG(
     "parted",
-    schedule=CronPartitionTimetable("0 2 * * *", timezone="UTC", run_immediately=True),
+    schedule=CronPartitionTimetable(DAILY_CRON, timezone="UTC", run_immediately=True),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
 ):
@@ -132,6 +140,10 @@ with DAG("rejected", **ON_DEMAND, default_args={"retries": 3, "retry_delay": tim
 # More retries than the server takes to start, however busy the machine is.
 with DAG("transient", **ON_DEMAND, default_args={"retries": 200, "retry_delay": timedelta(seconds=2)}):
     ingest("late", "late")
+
+# Longer than anybody waits for these tests: the pause that the API asks for goes before it.
+with DAG("busy", **ON_DEMAND, default_args={"retries": 1, "retry_delay": timedelta(hours=2)}):
+    ingest("calls", "calls")
 
 with DAG("waiting", **ON_DEMAND):
     for name in ("drops", "desk"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -30,6 +31,7 @@ from airflow_provider_mlpipe.cli import (
 )
 from airflow_provider_mlpipe.cli.results import Results
 from airflow_provider_mlpipe.cli.surroundings import Surroundings, within
+from airflow_provider_mlpipe.engines.interruption import signals_interrupt
 from airflow_provider_mlpipe.errors import MlpipeError, redact
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def command_line(arguments: Sequence[str] | None = None, surroundings: Surroundi
     debug = os.environ.get("MLPIPE_DEBUG", "") not in {"", "0"}
     _set_volume(debug=debug)
     try:
-        with within(surroundings or Surroundings()) as place:
+        with signals_interrupt({signal.SIGINT}), within(surroundings or Surroundings()) as place:
             code = app(given or ["--help"], prog_name=place.program, standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told below; the traceback is a switch away
         if debug:

@@ -16,6 +16,7 @@ import typer
 
 from airflow_provider_mlpipe.cli.application import app
 from tests.cli.terminal import AS_OF, CONFIG, REPOSITORY
+from tests.servers import silence
 
 COMMAND = [sys.executable, "-m", "airflow_provider_mlpipe.cli"]
 GROUP = typer.main.get_command(app)
@@ -188,6 +189,27 @@ def test_ctrl_c_exits_with_130_and_leaves_nothing(tmp_path):
     assert err.endswith("error: Interrupted. Nothing half done was published.\n")
     assert "Traceback" not in err
     assert list(root.rglob("_manifest.json")) == []
+
+
+def test_ctrl_c_ends_a_request_to_a_bucket_that_hangs(tmp_path):
+    """The interrupt comes while pyarrow waits, in C++, for an answer that never ends."""
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    with silence() as server:
+        source = tmp_path / "i.yaml"
+        source.write_text("sources: {t: {type: file, path: 's3://lake/t.csv'}}\n")
+        process = subprocess.Popen(
+            [*COMMAND, "ingest", "t", "--config", str(source), "--root", str(tmp_path / "artifacts"), "--as-of", AS_OF],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **keys, "AWS_ENDPOINT_URL": server.url},
+        )  # fmt: skip
+        try:
+            assert server.asked.wait(300)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=300)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (130, "")
+    assert err.endswith("error: Interrupted. Nothing half done was published.\n")
 
 
 def test_people_at_a_terminal_see_progress_and_stdout_stays_clean(tmp_path):

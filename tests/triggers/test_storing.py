@@ -17,7 +17,8 @@ try:
     from airflow.serialization.serialized_objects import DagSerialization
 except ImportError:  # before Airflow 3.2
     from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
-    from airflow.serialization.serialized_objects import encode_trigger, smart_decode_trigger_kwargs
+    from airflow.serialization.serialized_objects import _encode_trigger as encode_trigger
+    from airflow.serialization.serialized_objects import smart_decode_trigger_kwargs
 
 from airflow_provider_mlpipe.errors import ConfigError
 from airflow_provider_mlpipe.triggers import (

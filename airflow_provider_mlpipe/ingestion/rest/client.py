@@ -214,9 +214,8 @@ class RestClient:
             yield
         except (httpx.ConnectError, httpx.ProxyError) as error:
             proxy = proxy_of(self.route, url)
-            if not proxy or not is_transient(
-                error
-            ):  # what is wrong with the endpoint's certificate is none of a proxy's
+            # What is wrong with the endpoint's certificate is none of a proxy's.
+            if not proxy or not is_transient(error):
                 raise
             raise not_through(error, proxy) from error
 

@@ -128,6 +128,7 @@ def test_a_database_that_is_down_is_tried_again(stack: Stack, world: World) -> N
     task = f"{path}/taskInstances/late"
     servers.until(lambda: stack.api.get(task)["state"] == "up_for_retry", "the task is up for retry", seconds=SLOW)
 
+    world.held.close()
     with servers.postgres_server(world.port) as server:
         server.psql("CREATE TABLE orders AS SELECT i AS order_id FROM generate_series(1, 7) AS i")
         run = stack.over(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,18 +26,23 @@ class World:
     """The sources.
 
     Attributes:
-        port: where a database will be.
+        held: keeps a port, where a database will be: there is nobody, and nobody else gets it until this is closed.
         desk: an API, part of which is closed.
         drops: a folder for files.
         inbox: a folder that is watched.
         opened: opens the API.
     """
 
-    port: int
+    held: socket.socket
     desk: servers.Api
     drops: Path
     inbox: Path
-    opened: threading.Event = field(default_factory=threading.Event)
+    opened: threading.Event
+    port: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know the port, closed or not."""
+        self.port = self.held.getsockname()[1]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -67,8 +73,9 @@ def sources(folder: Path) -> Iterator[World]:
 
     for name in ("drops", "inbox"):
         (folder / name).mkdir()
-    with servers.json_api({"/tickets": tickets, "/busy": busy}) as desk:
-        yield World(servers.free_ports()[0], desk, folder / "drops", folder / "inbox", opened)
+    with socket.socket() as held, servers.json_api({"/tickets": tickets, "/busy": busy}) as desk:
+        held.bind(("127.0.0.1", 0))
+        yield World(held, desk, folder / "drops", folder / "inbox", opened)
 
 
 def put(file: Path, text: str) -> None:

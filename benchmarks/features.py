@@ -52,6 +52,7 @@ ROWS = [
         work="user features, 10M events, 200k users, 30-day windows",
         ours="ours",
         peers={"pandas": ("by_pandas", 1 / 2.5), "polars, streaming": ("by_polars", 2.5)},
+        why="sums of floats that are the same in any order of rows take nearly half of the aggregation's CPU.",
     ),
     Row(
         work="the same beside a bare scan of the columns",

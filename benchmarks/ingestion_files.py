@@ -37,15 +37,17 @@ ROWS = [
         work="S3, 200 parquet files",
         ours="s3_ours",
         peers={"pandas + boto3": ("s3_pandas", 1 / 2)},
-        why="half of ours is writing (parquet, fingerprint, hash), whoever reads; the target was set against s3fs, "
-        "which costs 1.4 times what boto3 costs and cannot be installed beside the amazon provider.",
+        why="of 2M rows, 2.0 s: imports 0.5, fetching and decoding 0.5, writing 0.5, fingerprint and hash 0.25; pandas "
+        "does without the last. The target was set against s3fs, which costs 1.4 times what boto3 costs and cannot be "
+        "installed beside the amazon provider.",
     ),
     Row(
         work="deduplicate 10M rows by a text key",
         ours="text_ours",
         peers={"pandas": ("text_pandas", 1 / 3)},
         peak_mb=700,
-        why="the rows go through a file and back, which is what bounds the memory: pandas takes six times as much.",
+        why="the rows go through a file and back, which is what bounds the memory: pandas takes nearly five times as "
+        "much. Grouping 10M texts exactly is a third of ours, spilled or not.",
     ),
     # pandas sorts integers about as fast as rows can be read and written: there is no third to win, only the memory.
     Row(

@@ -206,7 +206,7 @@ def test_a_later_page_that_is_no_json_is_named(root: Storage) -> None:
 
     with (
         json_api({"/": answer}) as api,
-        pytest.raises(SourceRejectedError, match="page 3: it answered text/html instead"),
+        pytest.raises(SourceRejectedError, match="page 3: it answered text/html that is no JSON"),
     ):
         ask(api, root, data_key="items", paginator="page_number")
 

@@ -14,16 +14,19 @@ from tests.operators.home import REPOSITORY
 
 WOKEN_BY_ASSETS = {"kafka_event_driven", "minio_follow_up"}
 FILES = sorted((REPOSITORY / "dags").glob("*.py"))
+NAMES = [
+    # Without the Spark provider it has no Dag, and only the slow tests need one.
+    pytest.param(file.name, marks=[pytest.mark.slow] if file.stem == "spark_features_submitted" else [])
+    for file in FILES
+]
 
 
 def dags_of(name: str) -> list[DAG]:
-    if name == "spark_features_submitted.py":
-        pytest.importorskip("airflow.providers.apache.spark", reason="without its provider there is no Dag")
     found = runpy.run_path(str(REPOSITORY / "dags" / name)).values()
     return list({id(value): value for value in found if isinstance(value, DAG)}.values())
 
 
-@pytest.mark.parametrize("name", [file.name for file in FILES])
+@pytest.mark.parametrize("name", NAMES)
 def test_it_explains_itself_retries_and_does_not_catch_up_unasked(name: str) -> None:
     dags = dags_of(name)
 
@@ -36,7 +39,7 @@ def test_it_explains_itself_retries_and_does_not_catch_up_unasked(name: str) -> 
         assert {task.retries > 0 and task.retry_delay > timedelta(0) for task in dag.tasks} == {True}
 
 
-@pytest.mark.parametrize("name", [file.name for file in FILES])
+@pytest.mark.parametrize("name", NAMES)
 def test_its_runs_have_intervals_with_a_length(name: str) -> None:
     """A bare cron string would make intervals without one."""
     for dag in dags_of(name):

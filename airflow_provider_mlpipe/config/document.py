@@ -29,6 +29,10 @@ MAX_NODES = 100_000
 """More values than any honest file holds; stops YAML aliases that unfold without end."""
 
 _VARIABLE = re.compile(r"\$(?P<escape>\$)?\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_NO_FILE = (
+    "A command looks from the working folder, and takes --config FILE; a task looks beside its Dag file and in "
+    "[mlpipe] config_folder, too."
+)
 
 
 class Inline(dict[str, Any]):
@@ -118,12 +122,6 @@ def of_mapping(data: Mapping[str, Any], name: str = "config") -> Document:
     """Treat a mapping given in Python as a configuration: the same checks, the same ``${NAME}``, no lines."""
     text = json.dumps(data, sort_keys=True, default=str)
     return _plain(dict(data), name, hashlib.sha256(text.encode()).hexdigest())
-
-
-_NO_FILE = (
-    "A command looks from the working folder, and takes --config FILE; a task looks beside its Dag file and in "
-    "[mlpipe] config_folder, too."
-)
 
 
 def _plain(tree: dict[str, Any], name: str, text_hash: str) -> Document:

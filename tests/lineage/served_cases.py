@@ -39,7 +39,7 @@ SOURCES = {
     "tasks": {"type": "api", "conn_id": "api", "url": "/v1/tasks", "data_key": "tasks", "params": {"key": "${SECRET}"}},
     "exports": {"type": "file", "conn_id": "lake", "path": "s3://lake/exports/{start:%Y/%m}/*.csv"},
     "local": {"type": "file", "path": "${FOLDER}/in.csv"},
-    "messages": {"type": "kafka", "conn_id": "broker", "topic": "orders"},
+    "messages": {"type": "kafka", "conn_id": "broker", "topic": "lineage-messages"},
 }
 REFUSED = {
     # A secret where none belongs: in the file itself. And two that are wrong.

@@ -67,7 +67,7 @@ def served(
         cursor.execute("INSERT INTO orders VALUES (1, 2.50), (2, 3.75), (3, 1)")
     _put(s3, "exports/2026/01/a.csv", "id,name\n1,a\n")
     _put(s3, "exports/2026/01/b.csv", "id,name\n2,b\n")
-    kafka.produce("orders", [{"value": json.dumps({"order": n}).encode()} for n in range(5)])
+    kafka.produce("lineage-messages", [{"value": json.dumps({"order": n}).encode()} for n in range(5)])
     received: list[Post] = []
     tasks = {"tasks": [{"task_id": "t1", "hours": 1.5}]}
     with posts(received) as web, json_api({"/v1/tasks": tasks, "/v1/refused": Answer({}, status=403)}) as api:
@@ -156,7 +156,7 @@ def test_sources_are_called_as_openlineage_calls_them(served: Served) -> None:
         },
         "sources.orders": {called(naming.MySQL(shop, shop_port, "shop", "orders"))},
         "sources.exports": {called(naming.S3("lake", "exports"))},
-        "sources.messages": {called(naming.Kafka(*served.at["kafka"].split(":"), "orders"))},
+        "sources.messages": {called(naming.Kafka(*served.at["kafka"].split(":"), "lineage-messages"))},
         "sources.local": {called(naming.LocalFileSystem(f"{served.at['folder']}/in.csv"))},
         # OpenLineage has no name for what lies behind HTTP: address and path.
         "sources.tasks": {(served.at["api"], "/v1/tasks")},

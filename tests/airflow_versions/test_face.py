@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sqlite3
-import threading
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -23,6 +21,7 @@ from airflow_provider_mlpipe.links.addresses import RUN_TAB, TAB, page, tab
 from tests.operators.home import REPOSITORY, Run, Step
 from tests.plugins.site import SECRET, Server, Site, served
 from tests.servers.airflow_services import Api
+from tests.servers.receivers import datagrams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,35 +52,15 @@ class Seen:
         return found
 
 
-@contextmanager
-def statsd(into: list[str]) -> Iterator[int]:
-    """Receive UDP on a free port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(("127.0.0.1", 0))
-
-        def receive() -> None:
-            while (datagram := receiver.recv(65_535)) != b"end":
-                into.append(datagram.decode())
-
-        port = receiver.getsockname()[1]
-        thread = threading.Thread(target=receive)
-        thread.start()
-        try:
-            yield port
-        finally:
-            receiver.sendto(b"end", ("127.0.0.1", port))
-            thread.join()
-
-
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    place, datagrams = tmp_path_factory.mktemp("face"), list[str]()
+    place, received = tmp_path_factory.mktemp("face"), list[str]()
     dags = place / "dags"
     dags.mkdir()
     for name, file in {"watched": "airflow_versions/cases/watched.py", "pages": "plugins/cases/pages.py"}.items():
         (dags / f"{name}.py").write_text((REPOSITORY / "tests" / file).read_text())
     root = place / "airflow" / "mlpipe"
-    with statsd(datagrams) as port:
+    with datagrams(received) as port:
         site = Site.new(
             place,
             AIRFLOW__CORE__DAGS_FOLDER=str(dags),
@@ -100,7 +79,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
             connection.execute("INSERT INTO news VALUES (1, '2026-01-13 10:00:00')")
         site.run(watched=Step("watched", "2026-01-16"), liar=Step("liar", None))
     site.lay_traps()
-    return Seen(site, datagrams)
+    return Seen(site, received)
 
 
 @pytest.fixture(scope="module")

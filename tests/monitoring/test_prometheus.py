@@ -11,10 +11,8 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
-import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
@@ -24,6 +22,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.servers import answers, free_ports, process, until
+from tests.servers.receivers import handling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +94,6 @@ def exporter(datagrams: list[str]) -> Iterator[int]:
     with process(command, lambda: answers(web)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for datagram in datagrams:
             sender.sendto(datagram.encode(), ("127.0.0.1", statsd))
-            time.sleep(0)
         yield web
 
 
@@ -121,14 +119,8 @@ def _exposed(text: str) -> Iterator[int]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with handling(Handler) as port:
+        yield port
 
 
 class Prometheus:

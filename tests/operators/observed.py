@@ -11,15 +11,13 @@ import atexit
 import gzip
 import json
 import shutil
-import socket
 import tempfile
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +26,7 @@ from aiosmtpd.controller import Controller
 from airflow_provider_mlpipe import sample
 from tests.operators.home import REPOSITORY, Airflow, Run, Step, environment, new_airflow, python
 from tests.servers.processes import free_ports
+from tests.servers.receivers import datagrams, handling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,27 +92,6 @@ class Observed:
 
 
 @contextmanager
-def _datagrams(into: list[str]) -> Iterator[int]:
-    """Receive UDP on a free port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(("127.0.0.1", 0))
-        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
-
-        def receive() -> None:
-            while (datagram := receiver.recv(65_535)) != b"end":
-                into.append(datagram.decode())
-
-        port = receiver.getsockname()[1]
-        thread = threading.Thread(target=receive)
-        thread.start()
-        try:
-            yield port
-        finally:
-            receiver.sendto(b"end", ("127.0.0.1", port))
-            thread.join()
-
-
-@contextmanager
 def posts(into: list[Post]) -> Iterator[str]:
     """Receive whatever is posted to a free port, and answer as a webhook of Slack does."""
 
@@ -129,14 +107,8 @@ def posts(into: list[Post]) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with handling(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -170,7 +142,7 @@ def observed() -> Observed:
         "bad": sample.write(place / "bad", broken=["duplicate-key", "null-email"]).url,
     }
     with ExitStack() as open_until_done:
-        statsd = open_until_done.enter_context(_datagrams(seen.datagrams))
+        statsd = open_until_done.enter_context(datagrams(seen.datagrams))
         web = open_until_done.enter_context(posts(seen.posts))
         smtp = open_until_done.enter_context(_mails(seen.mails))
         airflow = new_airflow(place).with_env(
